@@ -188,7 +188,7 @@ class Writer {
 }  // namespace
 
 int granularity_for(double megabytes) {
-  constexpr double kBytesPerChannel = 560;  // measured with glibc's malloc
+  constexpr double kBytesPerChannel = 530;  // measured with glibc's malloc
   constexpr double kFieldBytes = sizeof(FieldMap::Point) * FieldMap::kRadii * FieldMap::kAzimuths * FieldMap::kSlabs;
   return static_cast<int>(
       std::lround(std::sqrt((megabytes * kBytesPerMegabyte - kFieldBytes) / kBytesPerChannel / kLayers)));

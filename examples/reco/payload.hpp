@@ -32,7 +32,7 @@ struct ThresholdPayload {
   void unpack_into(Channel& channel) const;
 };
 
-static_assert(sizeof(CalibrationPayload) == 60 && std::is_trivially_copyable_v<CalibrationPayload>);
+static_assert(sizeof(CalibrationPayload) == 52 && std::is_trivially_copyable_v<CalibrationPayload>);
 static_assert(sizeof(AlignmentPayload) == 6 && std::is_trivially_copyable_v<AlignmentPayload>);
 static_assert(sizeof(ThresholdPayload) == 6 && std::is_trivially_copyable_v<ThresholdPayload>);
 
