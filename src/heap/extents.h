@@ -1,0 +1,36 @@
+/* Arenas of one role: jemalloc arenas whose extents come from that role's side of the range.
+ *
+ * A process has *generation* 0; a forked child has its parent's plus one and allocates from arenas of its own
+ * generation only, so that nothing it allocates lies on a page of its parent. The parent prepares the first
+ * one of them before it forks (a child that only execs then pays nothing).
+ *
+ * jemalloc's bookkeeping (arena structures, extent descriptors, thread caches) does not come from the range.
+ *
+ * Thread-safety: heap_arena_* take the lock below; it is held across fork (heap_arenas_lock). The extent
+ * hooks run inside jemalloc's locks and take none. */
+#pragma once
+#include "heap/jemalloc.h"
+#include "heap/window.h"
+
+typedef struct {
+  extent_hooks_t hooks; /* first: jemalloc hands it back to every hook */
+  unsigned index;       /* jemalloc's */
+  heap_role role;
+  unsigned generation;
+  unsigned threads;         /* bound to it, in this process */
+  uintptr_t reusable_below; /* free extents from here on belong to an ancestor and are left alone */
+} heap_arena;
+
+/* The arena with the fewest threads among those of this role and generation; creates one as long as all are in
+ * use and jemalloc would have as many. NULL if even the first cannot be made. Counts the caller as a thread of it. */
+heap_arena *heap_arena_acquire(heap_role role, unsigned generation);
+void heap_arena_release(heap_arena *arena);
+/* Makes sure that a child of `generation` finds its first arena ready. */
+void heap_arena_prepare(unsigned generation);
+
+void heap_arenas_lock(void);
+void heap_arenas_unlock(void);
+void heap_arenas_forked(void); /* in the child: unlocks, and no thread but the caller is left */
+
+/* Bytes in pages that hold allocations of this role now. */
+size_t heap_arenas_active(heap_role role);

@@ -1,0 +1,52 @@
+/* The heap's address range, and which part of it free() may treat as everyday memory.
+ *
+ *     base                                                             top
+ *      | constant extents, growing up →      ...      ← tactical, growing down |
+ *
+ * Nothing is reserved: extents are mapped at the two frontiers with MAP_FIXED_NOREPLACE, in a stretch of the
+ * address space (from 1/4 of it on) that the kernel does not use by itself, so address-space limits and VIRT
+ * see only what is used. What cannot be mapped there is mapped anywhere, and works, unprotected.
+ *
+ * The *window* is the range of addresses whose blocks belong to what the process allocates now:
+ *
+ *     constant phase                  everything
+ *     constant phase with scopes      below the tactical frontier
+ *     after settle                    above the constant frontier
+ *     forked child                    between both frontiers as they were at the fork
+ *
+ * A block outside of the window (inherited, constant, or NULL) is never put into a thread cache and so never
+ * handed out again. This makes one range check in free() enough, for any generation of children.
+ *
+ * Thread-safety: all functions may be called from any thread at any time, inside jemalloc's locks as well; they
+ * take no lock. The bounds only ever shrink within a phase, so a stale read sends a block the slow way at
+ * worst, or concerns a block that the reader cannot have. */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { HEAP_CONSTANT, HEAP_TACTICAL } heap_role;
+
+extern _Atomic(uintptr_t) heap_window_low, heap_window_high;
+
+static inline bool heap_in_window(const void *p) {
+  return (uintptr_t)p >= atomic_load_explicit(&heap_window_low, memory_order_relaxed) &&
+         (uintptr_t)p < atomic_load_explicit(&heap_window_high, memory_order_relaxed);
+}
+
+/* Chooses the range; called once, before any other function here. */
+void heap_range_init(void);
+
+/* Maps `size` bytes (a multiple of the page size) of zeroed memory at the role's frontier, aligned to
+ * `alignment` (a power of two). NULL when there is none. */
+void *heap_range_map(heap_role role, size_t size, size_t alignment);
+
+bool heap_in_range(const void *p);
+/* The bounds of what has been mapped for a role: [begin, end). */
+void heap_range_bounds(heap_role role, uintptr_t *begin, uintptr_t *end);
+
+void heap_window_everything(void);
+void heap_window_without_tactical(void); /* constant phase, a tactical scope has been used */
+void heap_window_after_settle(void);
+void heap_window_in_child(void);
