@@ -17,7 +17,8 @@ std::vector<CellEnergy> Calorimeter::measure(const Event& event) const {
   Deposits deposits;
   for (const Particle& particle : event.particles) {
     if (visible_energy(particle) == 0) continue;
-    const auto at_face = propagate(conditions_.field(), {particle.origin, particle.momentum, charge(particle.pdg_id)});
+    const auto at_face =
+        propagate(conditions_.field(), {particle.origin, particle.momentum, charge(particle.pdg_id)});
     if (at_face) deposit(particle, *at_face, deposits);
   }
 
@@ -43,7 +44,8 @@ std::vector<CellEnergy> Calorimeter::measure(const Event& event) const {
 }
 
 void Calorimeter::deposit(const Particle& particle, const Track& at_face, Deposits& deposits) const {
-  const auto kind = is_electromagnetic(particle.pdg_id) ? ShowerKind::kElectromagnetic : ShowerKind::kHadronic;
+  const auto kind =
+      is_electromagnetic(particle.pdg_id) ? ShowerKind::kElectromagnetic : ShowerKind::kHadronic;
   const bool muon = is_muon(particle.pdg_id);
   const double radius = shower_radius(muon ? ShowerKind::kElectromagnetic : kind);
   const LayerShares& shares = muon ? ionisation_shares() : shower_shares(kind, particle.energy);
@@ -52,8 +54,8 @@ void Calorimeter::deposit(const Particle& particle, const Track& at_face, Deposi
   }
 }
 
-/// Spreads the energy over the cell on the particle's way and its eight neighbours, by their distance from the
-/// shower's axis as the alignment has it. What falls beyond the calorimeter's edge in eta is lost.
+/// Spreads the energy over the cell on the particle's way and its eight neighbours, by their distance from
+/// the shower's axis as the alignment has it. What falls beyond the calorimeter's edge in eta is lost.
 void Calorimeter::deposit_in_layer(int layer, const Track& at_face, double energy, double radius,
                                    Deposits& deposits) const {
   const Segmentation& segmentation = conditions_.segmentation();
@@ -104,9 +106,11 @@ const std::vector<const Channel*>& Calorimeter::living_neighbours(ChannelId id) 
     const Segmentation& segmentation = conditions_.segmentation();
     const Cell cell = segmentation.cell(id);
     auto neighbours = std::make_unique<std::vector<const Channel*>>();
-    for (int eta = std::max(cell.eta - 1, 0); eta <= std::min(cell.eta + 1, segmentation.granularity() - 1); ++eta) {
+    for (int eta = std::max(cell.eta - 1, 0); eta <= std::min(cell.eta + 1, segmentation.granularity() - 1);
+         ++eta) {
       for (int dphi = -1; dphi <= 1; ++dphi) {
-        const Channel& channel = conditions_.channel(segmentation.id({cell.layer, eta, segmentation.wrapped(cell.phi + dphi)}));
+        const Channel& channel =
+            conditions_.channel(segmentation.id({cell.layer, eta, segmentation.wrapped(cell.phi + dphi)}));
         if (!channel.threshold.dead) neighbours->push_back(&channel);
       }
     }

@@ -37,13 +37,15 @@ class Calorimeter {
   using Deposits = std::unordered_map<ChannelId, double>;  // GeV
 
   void deposit(const Particle& particle, const Track& at_face, Deposits& deposits) const;
-  void deposit_in_layer(int layer, const Track& at_face, double energy, double radius, Deposits& deposits) const;
+  void deposit_in_layer(int layer, const Track& at_face, double energy, double radius,
+                        Deposits& deposits) const;
   double dead_cell_energy(ChannelId id, const Deposits& measured) const;
   const std::vector<const Channel*>& living_neighbours(ChannelId id) const;
 
   const Conditions& conditions_;
   mutable std::mutex mutex_;  // guards living_neighbours_
-  mutable std::unordered_map<ChannelId, std::unique_ptr<const std::vector<const Channel*>>> living_neighbours_;
+  mutable std::unordered_map<ChannelId, std::unique_ptr<const std::vector<const Channel*>>>
+      living_neighbours_;
 };
 
 }  // namespace reco

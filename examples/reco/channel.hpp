@@ -12,8 +12,8 @@
 /// What is known of one read-out channel, that is, of one calorimeter cell.
 namespace reco {
 
-inline constexpr int kSamples = 20;     // read out per pulse
-inline constexpr int kGainStages = 3;   // from the most to the least sensitive
+inline constexpr int kSamples = 20;    // read out per pulse
+inline constexpr int kGainStages = 3;  // from the most to the least sensitive
 inline constexpr ChannelId kChannelsPerCrate = 1024;
 
 /// energy in MeV = slope × amplitude + curvature × amplitude², up to `limit` MeV.

@@ -13,7 +13,8 @@
 
 namespace reco {
 
-/// Everything about the detector that holds for one run. Constant once loaded; any number of threads may read it.
+/// Everything about the detector that holds for one run. Constant once loaded; any number of threads may read
+/// it.
 class Conditions {
  public:
   /// Reads every constant once, for the digest.

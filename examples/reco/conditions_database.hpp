@@ -6,13 +6,12 @@
 /// The format of the conditions database: an SQLite file with these tables.
 ///
 /// metadata   key, value: the format's name and version, the generator's seed, the calorimeter's granularity
-/// interval   which payload of a folder is valid for runs first_run … last_run, and the digest of its constants
-/// The folders, each with several payloads:
-/// crate        name and temperature of each crate (valid together with calibration)
-/// calibration  one CalibrationPayload per channel
-/// alignment    one AlignmentPayload[kChannelsPerCrate] per crate (the last crate may hold fewer)
-/// threshold    one ThresholdPayload[kChannelsPerCrate] per crate
-/// field        one FieldMap::Point[kRadii × kAzimuths] per slab
+/// interval   which payload of a folder is valid for runs first_run … last_run, and the digest of its
+/// constants The folders, each with several payloads: crate        name and temperature of each crate (valid
+/// together with calibration) calibration  one CalibrationPayload per channel alignment    one
+/// AlignmentPayload[kChannelsPerCrate] per crate (the last crate may hold fewer) threshold    one
+/// ThresholdPayload[kChannelsPerCrate] per crate field        one FieldMap::Point[kRadii × kAzimuths] per
+/// slab
 namespace reco {
 
 inline constexpr std::string_view kConditionsFormat = "reco conditions 1";

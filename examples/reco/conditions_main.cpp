@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
   double megabytes = 500;
   std::uint64_t seed = 1;
   app.add_option("FILE", path, "where to write it; kept as it is if it exists")->required();
-  app.add_option("--conditions-mb", megabytes, "memory that the loaded conditions take (experiments: 200 to 2000)")
+  app.add_option("--conditions-mb", megabytes,
+                 "memory that the loaded conditions take (experiments: 200 to 2000)")
       ->check(CLI::Range(16, 8000))
       ->capture_default_str();
   app.add_option("--seed", seed, "the same seed gives the same constants")->capture_default_str();

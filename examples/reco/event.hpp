@@ -23,8 +23,8 @@ struct Event {
   double imbalance;
 };
 
-/// Parses the event with HepMC3. A replay is turned about the beam by an angle of its own, so that it meets other
-/// channels. Throws UsageError if the text is damaged.
+/// Parses the event with HepMC3. A replay is turned about the beam by an angle of its own, so that it meets
+/// other channels. Throws UsageError if the text is damaged.
 Event parse_event(const EventText& text);
 
 /// In units of the proton's; 0 for what this does not know.

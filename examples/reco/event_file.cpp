@@ -13,15 +13,20 @@ constexpr std::string_view kVersionLine = "HepMC::Version ";
 constexpr std::string_view kFirstLine = "HepMC::Asciiv3-START_EVENT_LISTING\n";
 constexpr std::string_view kLastLine = "HepMC::Asciiv3-END_EVENT_LISTING\n";
 
-bool begins_event(std::string_view line) { return line.starts_with("E "); }
+bool begins_event(std::string_view line) {
+  return line.starts_with("E ");
+}
 
 }  // namespace
 
-EventFile::EventFile(std::string path, int times, Slice slice) : path_(std::move(path)), times_(times), slice_(slice) {
+EventFile::EventFile(std::string path, int times, Slice slice)
+    : path_(std::move(path)), times_(times), slice_(slice) {
   open();
 }
 
-void EventFile::fail(const std::string& what) const { throw UsageError("events " + path_ + ": " + what); }
+void EventFile::fail(const std::string& what) const {
+  throw UsageError("events " + path_ + ": " + what);
+}
 
 void EventFile::open() {
   lines_.emplace(path_);

@@ -27,8 +27,8 @@ class EventFile {
  public:
   EventFile(std::string path, int times, Slice slice);
 
-  /// The next event of the slice; nothing after the last. Throws UsageError if the file cannot be read, is not
-  /// HepMC3, or has no proper end.
+  /// The next event of the slice; nothing after the last. Throws UsageError if the file cannot be read, is
+  /// not HepMC3, or has no proper end.
   std::optional<EventText> next();
 
  private:

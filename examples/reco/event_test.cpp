@@ -19,7 +19,9 @@ TEST(Charge, OfWhatLeavesACollision) {
 
 TEST(ParseEvent, RefusesDamagedText) {
   const std::string header = "HepMC::Version 3.01.02\nHepMC::Asciiv3-START_EVENT_LISTING\n";
-  EXPECT_THROW(parse_event({0, 0, header + "E 0 1 2\nU GEV MM\nP 1 zero\nHepMC::Asciiv3-END_EVENT_LISTING\n"}), UsageError);
+  EXPECT_THROW(
+      parse_event({0, 0, header + "E 0 1 2\nU GEV MM\nP 1 zero\nHepMC::Asciiv3-END_EVENT_LISTING\n"}),
+      UsageError);
 }
 
 }  // namespace

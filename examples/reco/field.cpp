@@ -9,10 +9,13 @@
 namespace reco {
 
 FieldMap::FieldMap(std::vector<Point> points) : points_(std::move(points)) {
-  if (points_.size() != std::size_t{kRadii} * kAzimuths * kSlabs) throw UsageError("the field map is incomplete");
+  if (points_.size() != std::size_t{kRadii} * kAzimuths * kSlabs)
+    throw UsageError("the field map is incomplete");
 }
 
-double FieldMap::azimuth(int index) { return -kPi + 2 * kPi * index / kAzimuths; }
+double FieldMap::azimuth(int index) {
+  return -kPi + 2 * kPi * index / kAzimuths;
+}
 
 Vector3 FieldMap::at(const Vector3& position) const {
   const double r = position.transverse();
@@ -27,7 +30,8 @@ Vector3 FieldMap::at(const Vector3& position) const {
   double radial = 0, azimuthal = 0, axial = 0;
   for (int corner = 0; corner < 8; ++corner) {
     const int dr = corner & 1, dphi = corner >> 1 & 1, dz = corner >> 2;
-    const double weight = (dr ? r_steps - ir : 1 - r_steps + ir) * (dphi ? phi_steps - iphi : 1 - phi_steps + iphi) *
+    const double weight = (dr ? r_steps - ir : 1 - r_steps + ir) *
+                          (dphi ? phi_steps - iphi : 1 - phi_steps + iphi) *
                           (dz ? z_steps - iz : 1 - z_steps + iz);
     const Point& point = points_[((iz + dz) * kRadii + ir + dr) * kAzimuths + (iphi + dphi) % kAzimuths];
     radial += weight * point.radial;

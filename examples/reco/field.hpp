@@ -18,7 +18,8 @@ class FieldMap {
   static constexpr int kRadii = 31, kAzimuths = 64, kSlabs = 145;
   static constexpr double kRadiusMax = 1500, kZMax = 3600;  // mm
 
-  /// Points ordered by slab (z), then radius, then azimuth. Throws unless all kRadii × kAzimuths × kSlabs are there.
+  /// Points ordered by slab (z), then radius, then azimuth. Throws unless all kRadii × kAzimuths × kSlabs are
+  /// there.
   explicit FieldMap(std::vector<Point> points);
 
   /// Field in tesla at a position in mm.

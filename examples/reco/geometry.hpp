@@ -9,7 +9,7 @@
 /// pseudorapidity (eta), azimuth (phi) and depth.
 namespace reco {
 
-inline constexpr double kBarrelRadius = 1400;   // mm, front face of the calorimeter's barrel
+inline constexpr double kBarrelRadius = 1400;    // mm, front face of the calorimeter's barrel
 inline constexpr double kEndcapDistance = 3500;  // mm, front faces of its two endcaps, from the centre
 inline constexpr double kEtaMax = 3.2;           // the calorimeter ends here
 

@@ -12,17 +12,17 @@
 
 namespace reco {
 
-/// Boost's histogram with equal bins. Counts, and energies in whole keV, are integers: their sums do not depend on
-/// the order, so slices merge to exactly what one job would have filled.
-using Histogram =
-    decltype(boost::histogram::make_histogram_with(std::vector<std::int64_t>(), boost::histogram::axis::regular<>()));
+/// Boost's histogram with equal bins. Counts, and energies in whole keV, are integers: their sums do not
+/// depend on the order, so slices merge to exactly what one job would have filled.
+using Histogram = decltype(boost::histogram::make_histogram_with(std::vector<std::int64_t>(),
+                                                                 boost::histogram::axis::regular<>()));
 
 class Histograms {
  public:
   Histograms();
 
-  void fill(const Segmentation& segmentation, const std::vector<CellEnergy>& cells, const std::vector<Jet>& jets,
-            double visible_energy, double calorimeter_energy);
+  void fill(const Segmentation& segmentation, const std::vector<CellEnergy>& cells,
+            const std::vector<Jet>& jets, double visible_energy, double calorimeter_energy);
   void add(const Histograms& other);
 
   /// Name → {low, high, counts}; the first and last count are below and above.

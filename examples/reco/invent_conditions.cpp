@@ -50,8 +50,8 @@ ThresholdPayload invent_threshold(Random random) {
   return {rounded<std::uint16_t>(1024 * noise), rounded<std::uint16_t>(500 * noise), dead};
 }
 
-/// A solenoid of finite length: the axial field falls smoothly at its ends, the radial one follows from div B = 0
-/// to first order, and the coil is a little stronger on one side.
+/// A solenoid of finite length: the axial field falls smoothly at its ends, the radial one follows from div B
+/// = 0 to first order, and the coil is a little stronger on one side.
 FieldMap invent_field() {
   constexpr double kCentre = 2.0, kHalfLength = 2900, kEdge = 500, kAsymmetry = 0.002;  // T, mm, mm, -
   std::vector<FieldMap::Point> points;
@@ -128,12 +128,17 @@ class Writer {
         const ChannelId number = id / kChannelsPerCrate;
         crate = std::make_shared<const Crate>(fmt::format("CAL/CRATE{:05}", number),
                                               static_cast<float>(20 + random("crate", 1, number).normal()));
-        insert_crate.bind(1, std::int64_t{number}).bind(2, crate->name()).bind(3, double{crate->temperature()}).step();
+        insert_crate.bind(1, std::int64_t{number})
+            .bind(2, crate->name())
+            .bind(3, double{crate->temperature()})
+            .step();
       }
       const Cell cell = segmentation_.cell(id);
       const CalibrationPayload payload = invent_calibration(random("calibration", 1, id));
-      Channel channel{id, fmt::format("CAL/LAYER{:02}/ETA{:04}/PHI{:04}", cell.layer, cell.eta, cell.phi), crate,
-                      {}, {}, {}, {}, {}};
+      Channel channel{id,    fmt::format("CAL/LAYER{:02}/ETA{:04}/PHI{:04}", cell.layer, cell.eta, cell.phi),
+                      crate, {},
+                      {},    {},
+                      {},    {}};
       payload.unpack_into(channel);
       digest.add_calibration(channel);
       insert_channel.bind(1, std::int64_t{id})
@@ -189,7 +194,8 @@ class Writer {
 
 int granularity_for(double megabytes) {
   constexpr double kBytesPerChannel = 530;  // measured with glibc's malloc
-  constexpr double kFieldBytes = sizeof(FieldMap::Point) * FieldMap::kRadii * FieldMap::kAzimuths * FieldMap::kSlabs;
+  constexpr double kFieldBytes =
+      sizeof(FieldMap::Point) * FieldMap::kRadii * FieldMap::kAzimuths * FieldMap::kSlabs;
   return static_cast<int>(
       std::lround(std::sqrt((megabytes * kBytesPerMegabyte - kFieldBytes) / kBytesPerChannel / kLayers)));
 }

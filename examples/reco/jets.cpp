@@ -12,7 +12,9 @@ namespace {
 constexpr double kJetRadius = 0.4, kJetPtMin = 20;
 constexpr double kTowerStep = 0.1;  // in eta and phi
 
-double rounded(double value, double decimals) { return std::round(value * decimals) / decimals; }
+double rounded(double value, double decimals) {
+  return std::round(value * decimals) / decimals;
+}
 
 fastjet::PseudoJet massless(double energy, double eta, double phi) {
   const double pt = energy / std::cosh(eta);
@@ -24,8 +26,8 @@ std::vector<Jet> cluster(const std::vector<fastjet::PseudoJet>& inputs) {
   const fastjet::ClusterSequence sequence(inputs, definition);
   std::vector<Jet> jets;
   for (const auto& jet : sorted_by_pt(sequence.inclusive_jets(kJetPtMin))) {
-    jets.push_back(
-        {rounded(jet.pt(), 1e3), rounded(jet.eta(), 1e6), rounded(jet.phi_std(), 1e6), rounded(jet.m(), 1e3)});
+    jets.push_back({rounded(jet.pt(), 1e3), rounded(jet.eta(), 1e6), rounded(jet.phi_std(), 1e6),
+                    rounded(jet.m(), 1e3)});
   }
   return jets;
 }
@@ -38,7 +40,8 @@ std::vector<Jet> jets_from_cells(const Segmentation& segmentation, const std::ve
   for (const auto& [id, energy] : cells) {
     const Cell cell = segmentation.cell(id);
     const double eta = segmentation.eta(cell.eta), phi = segmentation.phi(cell.phi);
-    const std::pair tower(static_cast<int>(std::floor(eta / kTowerStep)), static_cast<int>(std::floor(phi / kTowerStep)));
+    const std::pair tower(static_cast<int>(std::floor(eta / kTowerStep)),
+                          static_cast<int>(std::floor(phi / kTowerStep)));
     towers[tower] += massless(energy, eta, phi);
   }
   std::vector<fastjet::PseudoJet> inputs;

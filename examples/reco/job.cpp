@@ -52,8 +52,8 @@ Result process(const Job& job, const Conditions& conditions) {
     if (failure) std::rethrow_exception(failure);
   }
   const Result result = merge(parts);
-  report(result.events.size(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-         conditions);
+  report(result.events.size(),
+         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), conditions);
   std::this_thread::sleep_until(job.stay_until);
   return result;
 }
@@ -72,7 +72,8 @@ Result run(const Job& job, const Conditions& conditions) {
   if (job.workers == 1) return process(job, conditions);
   const auto work = [&](int index) { return to_text(process(share(job, index), conditions)); };
   std::vector<Result> parts;
-  for (const std::string& text : run_workers(job.workers, work)) parts.push_back(from_text(text, "a worker's answer"));
+  for (const std::string& text : run_workers(job.workers, work))
+    parts.push_back(from_text(text, "a worker's answer"));
   return merge(parts);
 }
 

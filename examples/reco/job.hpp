@@ -19,8 +19,8 @@ struct Job {
   std::chrono::steady_clock::time_point stay_until = {};  // nobody who processes events ends earlier
 };
 
-/// Processes the job's events: the same result, whoever does it. Throws UsageError, or std::runtime_error if a
-/// worker is lost.
+/// Processes the job's events: the same result, whoever does it. Throws UsageError, or std::runtime_error if
+/// a worker is lost.
 Result run(const Job& job, const Conditions& conditions);
 
 }  // namespace reco

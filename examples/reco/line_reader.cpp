@@ -7,7 +7,8 @@
 
 namespace reco {
 
-LineReader::LineReader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rbe")), buffer_(1 << 16) {
+LineReader::LineReader(const std::string& path)
+    : path_(path), file_(gzopen(path.c_str(), "rbe")), buffer_(1 << 16) {
   if (!file_) throw UsageError("events " + path + ": " + std::strerror(errno));
 }
 

@@ -14,7 +14,8 @@ class LineReader {
  public:
   explicit LineReader(const std::string& path);
 
-  /// The next line with its newline (which the file's last line may lack); false at the end. Valid until the next call.
+  /// The next line with its newline (which the file's last line may lack); false at the end. Valid until the
+  /// next call.
   bool next(std::string_view& line);
 
  private:

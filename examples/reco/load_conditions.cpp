@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -36,8 +37,8 @@ class Loader {
     for (auto& channel : channels) constant_channels.emplace(channel->id, std::move(channel));
     std::map<std::string, std::shared_ptr<const Crate>> crates_by_name;
     for (auto& crate : crates) crates_by_name.emplace(crate->name(), std::move(crate));
-    auto conditions = std::make_unique<const Conditions>(run_, segmentation, read_field(field),
-                                                         std::move(constant_channels), std::move(crates_by_name));
+    auto conditions = std::make_unique<const Conditions>(
+        run_, segmentation, read_field(field), std::move(constant_channels), std::move(crates_by_name));
     const ConditionsDigest expected{calibration.digest, alignment.digest, threshold.digest, field.digest};
     if (conditions->digest() != expected) database_.fail("damaged: constants differ from their digest");
     return conditions;
@@ -61,8 +62,9 @@ class Loader {
   }
 
   Interval interval(const std::string& folder) {
-    Statement select(database_,
-                     "SELECT payload, digest FROM interval WHERE folder = ?1 AND ?2 BETWEEN first_run AND last_run");
+    Statement select(
+        database_,
+        "SELECT payload, digest FROM interval WHERE folder = ?1 AND ?2 BETWEEN first_run AND last_run");
     if (!select.bind(1, std::string_view(folder)).bind(2, std::int64_t{run_}).step()) {
       database_.fail("no " + folder + " is valid for run " + std::to_string(run_));
     }
@@ -82,13 +84,17 @@ class Loader {
   Channels read_channels(const Interval& interval, const Crates& crates, const Segmentation& segmentation) {
     Channels channels;
     channels.reserve(segmentation.channels());
-    Statement select(database_, "SELECT channel, name, constants FROM calibration WHERE payload = ? ORDER BY channel");
+    std::unordered_map<std::string, ChannelId> by_name;
+    Statement select(database_,
+                     "SELECT channel, name, constants FROM calibration WHERE payload = ? ORDER BY channel");
     select.bind(1, interval.payload);
     while (select.step()) {
       auto channel = std::make_shared<Channel>();
       channel->id = static_cast<ChannelId>(select.integer(0));
       if (channel->id != channels.size() || channel->id / kChannelsPerCrate >= crates.size()) break;
       channel->name = select.text(1);
+      if (!by_name.emplace(channel->name, channel->id).second)
+        database_.fail("two channels are called " + channel->name);
       channel->crate = crates[channel->id / kChannelsPerCrate];
       select.object<CalibrationPayload>(2).unpack_into(*channel);
       channels.push_back(std::move(channel));

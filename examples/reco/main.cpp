@@ -38,7 +38,8 @@ reco::Slice parse_slice(std::string_view text) {
   const auto [separator, index_error] = std::from_chars(text.begin(), text.end(), slice.index);
   if (index_error == std::errc() && separator != text.end() && *separator == '/') {
     const auto [end, count_error] = std::from_chars(separator + 1, text.end(), slice.count);
-    if (count_error == std::errc() && end == text.end() && slice.index >= 0 && slice.index < slice.count) return slice;
+    if (count_error == std::errc() && end == text.end() && slice.index >= 0 && slice.index < slice.count)
+      return slice;
   }
   throw UsageError("--slice takes I/N with 0 <= I < N, not " + std::string(text));
 }
@@ -46,12 +47,12 @@ reco::Slice parse_slice(std::string_view text) {
 void say_initialised(const reco::Conditions& conditions, double seconds) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  std::printf("reco: conditions of run %d, %zu channels, every constant read; peak RSS %ld MB\n", conditions.run(),
-              conditions.channel_count(), usage.ru_maxrss / 1024);
+  std::printf("reco: conditions of run %d, %zu channels, every constant read; peak RSS %ld MB\n",
+              conditions.run(), conditions.channel_count(), usage.ru_maxrss / 1024);
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  std::printf("reco: initialised at %lld.%03ld (Unix time) after %.2f s\n", static_cast<long long>(now.tv_sec),
-              now.tv_nsec / 1'000'000, seconds);
+  std::printf("reco: initialised at %lld.%03ld (Unix time) after %.2f s\n",
+              static_cast<long long>(now.tv_sec), now.tv_nsec / 1'000'000, seconds);
   std::fflush(stdout);
 }
 
@@ -65,7 +66,8 @@ int reconstruct(const Options& options) {
   say_initialised(*conditions, seconds_since(start));
 
   reco::Job job{options.events, options.repeat, slice, options.workers, options.threads, {}};
-  job.stay_until = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.hold));
+  job.stay_until =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.hold));
   const reco::Result result = reco::run(job, *conditions);
 
   reco::NewFile file(options.out);
@@ -77,18 +79,24 @@ int reconstruct(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Reconstructs events: from the generator's particles through a detector to jets and histograms.", "reco");
+  CLI::App app(
+      "Reconstructs events: from the generator's particles through a detector to jets and histograms.",
+      "reco");
   Options options;
   app.add_option("--events", options.events, "HepMC3 file (Asciiv3), plain or gzipped")->required();
   app.add_option("--conditions", options.conditions, "database that reco-conditions wrote")->required();
   app.add_option("--out", options.out, "the result, JSON")->required();
   app.add_option("--run", options.run, "run number: which conditions are valid")->capture_default_str();
   app.add_option("--slice", options.slice, "I/N: only events I, I+N, I+2N, ...")->capture_default_str();
-  app.add_option("--workers", options.workers, "processes forked after initialisation, each with a share of the events")
+  app.add_option("--workers", options.workers,
+                 "processes forked after initialisation, each with a share of the events")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "threads in each process")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--repeat", options.repeat, "read the events so often; a replayed event is turned about the beam")
+  app.add_option("--threads", options.threads, "threads in each process")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--repeat", options.repeat,
+                 "read the events so often; a replayed event is turned about the beam")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   app.add_option("--hold", options.hold, "end no earlier than so many seconds after initialisation")

@@ -13,13 +13,15 @@ namespace {
 
 std::string content(const std::string& path) {
   std::ostringstream text;
-  if (std::ifstream file(path); !file || !(text << file.rdbuf())) throw reco::UsageError("cannot read " + path);
+  if (std::ifstream file(path); !file || !(text << file.rdbuf()))
+    throw reco::UsageError("cannot read " + path);
   return text.str();
 }
 
 }  // namespace
 
-/// reco-merge: one result from the results of disjoint slices, the same bytes that one job would have written.
+/// reco-merge: one result from the results of disjoint slices, the same bytes that one job would have
+/// written.
 int main(int argc, char** argv) {
   CLI::App app("Merges results of reco over disjoint slices.", "reco-merge");
   std::string out;

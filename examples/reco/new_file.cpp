@@ -28,7 +28,9 @@ void handle_signals(void (*handler)(int)) {
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, handler);
 }
 
-[[noreturn]] void fail(const std::string& path) { throw UsageError("cannot write " + path + ": " + std::strerror(errno)); }
+[[noreturn]] void fail(const std::string& path) {
+  throw UsageError("cannot write " + path + ": " + std::strerror(errno));
+}
 
 }  // namespace
 

@@ -10,9 +10,9 @@
 namespace reco {
 
 struct CalibrationPayload {
-  std::array<std::int16_t, kSamples> pulse_shape;       // 1/16384
-  std::array<std::int16_t, kGainStages> slope;          // deviation from nominal, 1/2^20
-  std::array<std::int16_t, kGainStages> curvature;      // relative to slope and range, 1/2^20
+  std::array<std::int16_t, kSamples> pulse_shape;   // 1/16384
+  std::array<std::int16_t, kGainStages> slope;      // deviation from nominal, 1/2^20
+  std::array<std::int16_t, kGainStages> curvature;  // relative to slope and range, 1/2^20
 
   void unpack_into(Channel& channel) const;
 };

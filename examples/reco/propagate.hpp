@@ -8,8 +8,8 @@
 namespace reco {
 
 struct Track {
-  Vector3 position;  // mm
-  Vector3 momentum;  // GeV
+  Vector3 position;   // mm
+  Vector3 momentum;   // GeV
   double charge = 0;  // of the proton's
 };
 

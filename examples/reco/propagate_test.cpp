@@ -15,8 +15,8 @@ namespace {
 constexpr double kTesla = 2;
 
 FieldMap uniform_field() {
-  return FieldMap(std::vector<FieldMap::Point>(std::size_t{FieldMap::kRadii} * FieldMap::kAzimuths * FieldMap::kSlabs,
-                                               {0, 0, kTesla}));
+  return FieldMap(std::vector<FieldMap::Point>(
+      std::size_t{FieldMap::kRadii} * FieldMap::kAzimuths * FieldMap::kSlabs, {0, 0, kTesla}));
 }
 
 TEST(FieldMap, IsUniformBetweenEqualPointsAndZeroOutside) {
@@ -27,7 +27,9 @@ TEST(FieldMap, IsUniformBetweenEqualPointsAndZeroOutside) {
   EXPECT_EQ(field.at({0, 0, -FieldMap::kZMax}).z, 0);
 }
 
-TEST(FieldMap, RefusesAnIncompleteMap) { EXPECT_THROW(FieldMap({{0, 0, 1}}), UsageError); }
+TEST(FieldMap, RefusesAnIncompleteMap) {
+  EXPECT_THROW(FieldMap({{0, 0, 1}}), UsageError);
+}
 
 TEST(Propagate, NeutralParticlesGoStraight) {
   const auto track = propagate(uniform_field(), {{10, 0, 5}, {3, 4, 1}, 0});
@@ -43,13 +45,15 @@ TEST(Propagate, ChargedParticlesFollowAHelix) {
     ASSERT_TRUE(track);
     // A chord of length R turns the momentum by twice asin(R / 2r), clockwise for positive charge.
     const double turned = -charge * 2 * std::asin(kBarrelRadius / (2 * radius));
-    EXPECT_NEAR(track->momentum.azimuth(), turned, 0.015);           // the last step is straight
+    EXPECT_NEAR(track->momentum.azimuth(), turned, 0.015);  // the last step is straight
     EXPECT_NEAR(track->position.azimuth(), turned / 2, 0.002);
     EXPECT_NEAR(track->momentum.length(), std::hypot(pt, 0.5), 1e-6);  // a magnetic field does no work
   }
 }
 
-TEST(Propagate, SlowParticlesCurlUp) { EXPECT_FALSE(propagate(uniform_field(), {{}, {0.2, 0, 0.0001}, 1})); }
+TEST(Propagate, SlowParticlesCurlUp) {
+  EXPECT_FALSE(propagate(uniform_field(), {{}, {0.2, 0, 0.0001}, 1}));
+}
 
 TEST(Propagate, ForwardParticlesReachTheEndcap) {
   const auto track = propagate(uniform_field(), {{}, {0.1, 0, -20}, 1});

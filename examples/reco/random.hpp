@@ -25,7 +25,8 @@ class Random {
   /// library is asked, so it is the same on every machine.
   double normal() {
     const std::uint64_t b = bits();
-    const std::int64_t sum = static_cast<std::int64_t>((b & 0xffff) + (b >> 16 & 0xffff) + (b >> 32 & 0xffff) + (b >> 48));
+    const std::int64_t sum =
+        static_cast<std::int64_t>((b & 0xffff) + (b >> 16 & 0xffff) + (b >> 32 & 0xffff) + (b >> 48));
     constexpr double kMean = 2 * 0xffff, kDeviation = 37837.22;  // 65536 / √3
     return (static_cast<double>(sum) - kMean) / kDeviation;
   }

@@ -14,7 +14,8 @@ namespace {
 Channel some_channel(std::uint16_t noise) {
   Channel channel{7, "seven", std::make_shared<const Crate>("crate", 22.5F), {}, {}, {}, {}, {}};
   CalibrationPayload calibration{};
-  for (int i = 0; i < kSamples; ++i) calibration.pulse_shape[i] = static_cast<std::int16_t>(16000 / (1 + (i - 6) * (i - 6)));
+  for (int i = 0; i < kSamples; ++i)
+    calibration.pulse_shape[i] = static_cast<std::int16_t>(16000 / (1 + (i - 6) * (i - 6)));
   calibration.slope = {8000, -8000, 100};
   calibration.curvature = {0, 3000, 9000};
   calibration.unpack_into(channel);

@@ -7,7 +7,9 @@ namespace reco {
 
 namespace {
 
-double to_kev(double gev) { return std::round(gev * 1e6) / 1e6; }
+double to_kev(double gev) {
+  return std::round(gev * 1e6) / 1e6;
+}
 
 }  // namespace
 
@@ -20,7 +22,8 @@ void Reconstruction::process(const EventText& text, Result& result) const {
   record.particles = event.particles.size();
   record.imbalance = to_kev(event.imbalance);
   for (const Particle& particle : event.particles) {
-    if (std::abs(particle.momentum.pseudorapidity()) < kEtaMax) record.visible_energy += visible_energy(particle);
+    if (std::abs(particle.momentum.pseudorapidity()) < kEtaMax)
+      record.visible_energy += visible_energy(particle);
   }
   record.visible_energy = to_kev(record.visible_energy);
   for (const CellEnergy& cell : cells) record.calorimeter_energy += cell.energy;

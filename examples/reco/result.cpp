@@ -15,7 +15,8 @@ using nlohmann::json;
 
 json to_json(const std::vector<Jet>& jets) {
   json result = json::array();
-  for (const Jet& jet : jets) result.push_back({{"pt", jet.pt}, {"eta", jet.eta}, {"phi", jet.phi}, {"mass", jet.mass}});
+  for (const Jet& jet : jets)
+    result.push_back({{"pt", jet.pt}, {"eta", jet.eta}, {"phi", jet.phi}, {"mass", jet.mass}});
   return result;
 }
 
@@ -85,7 +86,8 @@ Result from_text(const std::string& text, const std::string& name) {
   try {
     const json source = json::parse(text);
     if (source.at("format") != kFormat) throw UsageError(name + " is not a result of this version of reco");
-    Result result{source.at("run"), source.at("conditions"), Histograms::from_json(source.at("histograms")), {}};
+    Result result{
+        source.at("run"), source.at("conditions"), Histograms::from_json(source.at("histograms")), {}};
     for (const json& event : source.at("events")) result.events.push_back(event_from_json(event));
     return result;
   } catch (const json::exception&) {

@@ -18,10 +18,11 @@ struct EventRecord {
   std::vector<Jet> jets, generator_jets;
 };
 
-/// What a job writes. Energies are rounded to 1 keV, so a result that was written and read is equal to the original.
+/// What a job writes. Energies are rounded to 1 keV, so a result that was written and read is equal to the
+/// original.
 struct Result {
   int run = 0;
-  std::uint64_t conditions = 0;      // digest of the constants that it was made with
+  std::uint64_t conditions = 0;  // digest of the constants that it was made with
   Histograms histograms = {};
   std::vector<EventRecord> events = {};  // by number
 };

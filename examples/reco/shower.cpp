@@ -66,12 +66,15 @@ const LayerShares& shower_shares(ShowerKind kind, double energy) {
 const LayerShares& ionisation_shares() {
   static const LayerShares shares = [] {
     LayerShares result{};
-    for (int i = 0; i < kLayers; ++i) result[i] = (layers()[i].end_mm - layers()[i].begin_mm) / layers().back().end_mm;
+    for (int i = 0; i < kLayers; ++i)
+      result[i] = (layers()[i].end_mm - layers()[i].begin_mm) / layers().back().end_mm;
     return result;
   }();
   return shares;
 }
 
-double shower_radius(ShowerKind kind) { return kind == ShowerKind::kElectromagnetic ? 15 : 40; }
+double shower_radius(ShowerKind kind) {
+  return kind == ShowerKind::kElectromagnetic ? 15 : 40;
+}
 
 }  // namespace reco

@@ -9,7 +9,9 @@ Database::Database(const std::string& path, int flags) : path_(path) {
   if (result != SQLITE_OK) fail(sqlite3_errmsg(handle));
 }
 
-void Database::fail(const std::string& what) const { throw UsageError("conditions " + path_ + ": " + what); }
+void Database::fail(const std::string& what) const {
+  throw UsageError("conditions " + path_ + ": " + what);
+}
 
 void Database::execute(const std::string& sql) {
   if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
@@ -19,8 +21,8 @@ void Database::execute(const std::string& sql) {
 
 Statement::Statement(Database& database, std::string_view sql) : database_(database) {
   sqlite3_stmt* handle = nullptr;
-  if (sqlite3_prepare_v2(database.handle_.get(), sql.data(), static_cast<int>(sql.size()), &handle, nullptr) !=
-      SQLITE_OK) {
+  if (sqlite3_prepare_v2(database.handle_.get(), sql.data(), static_cast<int>(sql.size()), &handle,
+                         nullptr) != SQLITE_OK) {
     database.fail(sqlite3_errmsg(database.handle_.get()));
   }
   handle_.reset(handle);

@@ -17,7 +17,9 @@ namespace reco {
 class Database {
  public:
   static Database open(const std::string& path) { return {path, SQLITE_OPEN_READONLY}; }
-  static Database create(const std::string& path) { return {path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE}; }
+  static Database create(const std::string& path) {
+    return {path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE};
+  }
 
   void execute(const std::string& sql);
   const std::string& path() const { return path_; }

@@ -2,7 +2,8 @@
 
 #include <stdexcept>
 
-/// Units, everywhere in this example: energy and momentum in GeV, length in mm, field in tesla, angles in radians.
+/// Units, everywhere in this example: energy and momentum in GeV, length in mm, field in tesla, angles in
+/// radians.
 namespace reco {
 
 inline constexpr double kPi = 3.14159265358979323846;

@@ -23,7 +23,9 @@ inline Vector3 cross(const Vector3& a, const Vector3& b) {
   return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 
-inline Vector3 unit(const Vector3& v) { return (1 / v.length()) * v; }
+inline Vector3 unit(const Vector3& v) {
+  return (1 / v.length()) * v;
+}
 
 inline Vector3 turned_about_beam(const Vector3& v, double angle) {
   const double c = std::cos(angle), s = std::sin(angle);

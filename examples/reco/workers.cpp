@@ -29,7 +29,8 @@ struct Worker {
   std::unique_ptr<std::FILE, Close> output;  // has no name, so nothing is left behind
 };
 
-[[noreturn]] void be_worker(int index, const std::function<std::string(int)>& work, std::FILE* output, pid_t parent) {
+[[noreturn]] void be_worker(int index, const std::function<std::string(int)>& work, std::FILE* output,
+                            pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kFailed);
   int status = kDone;
