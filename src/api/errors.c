@@ -1,0 +1,18 @@
+#include "samepage/samepage.h"
+
+const char *samepage_version(void) { return SAMEPAGE_VERSION; }
+
+const char *samepage_error_string(int code) {
+  switch (code) {
+    case SAMEPAGE_OK:
+      return "no error";
+    case SAMEPAGE_NO_HEAP:
+      return "libsamepage-heap.so is not in this process: start it with samepage run, or preload it";
+    case SAMEPAGE_ALREADY_SETTLED:
+      return "the process has settled before, or is a forked child";
+    case SAMEPAGE_INVALID:
+      return "an argument is null or out of range";
+    default:
+      return "unknown error";
+  }
+}
