@@ -58,14 +58,15 @@ nlohmann::json json_of(const KsmRecord& record) {
 }  // namespace
 
 std::optional<KsmLedger> KsmLedger::open(const std::filesystem::path& directory, std::string& why_not) {
-  // The mask of the caller may not take the reading right from others: `samepage top` of a user looks here.
-  if (::mkdir(directory.c_str(), 0755) == 0) ::chmod(directory.c_str(), 0755);
-  struct stat status {};
-  if (::lstat(directory.c_str(), &status) != 0) {
+  // The mask of the caller may not take the reading right from others.
+  if (::mkdir(directory.c_str(), 0755) == 0) {
+    ::chmod(directory.c_str(), 0755);
+  } else if (errno != EEXIST) {
     why_not = fmt::format("cannot make {}: {}", directory.native(), error_text(errno));
     return std::nullopt;
   }
-  if (!S_ISDIR(status.st_mode) || !only_we_write(status)) {
+  struct stat status {};
+  if (::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || !only_we_write(status)) {
     why_not = fmt::format("{} is not a directory that we alone may write", directory.native());
     return std::nullopt;
   }
