@@ -26,8 +26,7 @@ void *heap_calloc_slow(size_t count, size_t size) {
 
 void *heap_allocate_aligned(size_t alignment, size_t size) {
   int flags = heap_thread_ready() ? 0 : heap_thread_enter();
-  if (!flags) return je_memalign(alignment, size);
-  void *p = je_mallocx(size ? size : 1, flags | MALLOCX_ALIGN(alignment));
+  void *p = flags ? je_mallocx(size ? size : 1, flags | MALLOCX_ALIGN(alignment)) : je_memalign(alignment, size);
   if (!p) errno = ENOMEM;
   return p;
 }
@@ -50,7 +49,11 @@ void heap_free_slow(void *p) {
 void *heap_realloc_slow(void *p, size_t size) {
   int flags = heap_thread_ready() ? 0 : heap_thread_enter();
   if (!p) return heap_allocate(size);
-  if (!flags && heap_in_window(p)) return je_realloc(p, size);
+  if (!flags && heap_in_window(p)) {
+    void *moved = je_realloc(p, size);
+    if (!moved && size) errno = ENOMEM;
+    return moved;
+  }
   if (!size) { /* as glibc: frees */
     heap_free(p);
     return NULL;

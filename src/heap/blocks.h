@@ -7,6 +7,7 @@
 #include "heap/window.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 void *heap_allocate_slow(size_t size);
 void *heap_calloc_slow(size_t count, size_t size);

@@ -35,17 +35,9 @@ static void *hook_alloc(extent_hooks_t *hooks, void *at, size_t size, size_t ali
     p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return NULL;
   }
-  *zero = true;
-  (void)commit; /* left as it came: an extent that nobody needs yet is "not committed", and hook_commit asked later */
+  *zero = *commit = true;
   heap_policy_grown(arena_of(hooks)->role, p, size);
   return p;
-}
-
-/* Asked before a free, purged extent is used again. In an arena taken over from an ancestor those of the
- * ancestor lie outside the window of this process. */
-static bool hook_commit(extent_hooks_t *hooks, void *at, size_t size, size_t offset, size_t length, unsigned index) {
-  (void)size, (void)length, (void)index;
-  return (uintptr_t)at + offset >= arena_of(hooks)->reusable_below;
 }
 
 static bool hook_purge(extent_hooks_t *hooks, void *at, size_t size, size_t offset, size_t length, unsigned index) {
@@ -66,8 +58,6 @@ static bool hook_merge(extent_hooks_t *hooks, void *a, size_t a_size, void *b, s
 
 /* No dalloc: freed extents stay with their arena (opt.retain), whose role their addresses have. */
 static const extent_hooks_t kHooks = {.alloc = hook_alloc,
-                                      .commit = hook_commit,
-                                      .decommit = hook_purge,
                                       .purge_forced = hook_purge,
                                       .split = hook_split,
                                       .merge = hook_merge};
@@ -95,8 +85,7 @@ static heap_arena *create(heap_role role, unsigned generation) {
   *arena = (heap_arena){.hooks = kHooks,
                         .index = arena->index,
                         .role = role,
-                        .generation = generation,
-                        .reusable_below = UINTPTR_MAX};
+                        .generation = generation};
   extent_hooks_t *hooks = &arena->hooks;
   char key[64];
   snprintf(key, sizeof key, "arena.%u.extent_hooks", arena->index);
@@ -105,37 +94,31 @@ static heap_arena *create(heap_role role, unsigned generation) {
   return arena;
 }
 
-/* Fills every hole in the slabs of an ancestor's arena, without touching the pages: blocks of each size class
- * are taken until one comes from a fresh slab. */
+/* Fills every hole in the slabs of an ancestor's arena, without touching the pages, and purges its free pages:
+ * what the arena gives after this lies on pages that nobody shares. */
 static void plug(heap_arena *arena) {
   unsigned bins = 0;
   size_t length = sizeof bins;
   je_mallctl("arenas.nbins", &bins, &length, NULL, 0);
-  int flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   for (unsigned bin = 0; bin < bins; ++bin) {
-    char key[64];
     size_t size = 0;
-    length = sizeof size;
+    uint32_t regions = 0;
+    char key[64];
     snprintf(key, sizeof key, "arenas.bin.%u.size", bin);
-    if (je_mallctl(key, &size, &length, NULL, 0)) continue;
-    for (;;) {
-      void *p = je_mallocx(size, flags);
-      if (!p) break;
-      if ((uintptr_t)p < arena->reusable_below) {
-        je_dallocx(p, MALLOCX_TCACHE_NONE);
-        break;
-      }
-    }
+    length = sizeof size;
+    je_mallctl(key, &size, &length, NULL, 0);
+    snprintf(key, sizeof key, "arenas.bin.%u.nregs", bin);
+    length = sizeof regions;
+    je_mallctl(key, &regions, &length, NULL, 0);
+    snprintf(key, sizeof key, "bins.%u.curslabs", bin);
+    size_t capacity = arena_statistic(arena, key) * regions;
+    snprintf(key, sizeof key, "bins.%u.curregs", bin);
+    for (size_t used = arena_statistic(arena, key); used < capacity; ++used)
+      je_mallocx(size, MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE);
   }
-}
-
-/* Makes the arena's free extents unusable: purged, so that hook_commit is asked, which then says no. */
-static void seal_off(heap_arena *arena) {
-  uintptr_t end;
   char key[64];
   snprintf(key, sizeof key, "arena.%u.purge", arena->index);
   je_mallctl(key, NULL, NULL, NULL, 0);
-  heap_range_bounds(HEAP_TACTICAL, &arena->reusable_below, &end);
 }
 
 /* Takes over the oldest arena of an ancestor far enough back, so that a chain of generations does not collect
@@ -148,11 +131,7 @@ static heap_arena *recycle(heap_role role, unsigned generation) {
       oldest = &arenas[i];
   if (!oldest) return NULL;
   refresh_statistics();
-  if (arena_statistic(oldest, "pactive") > SMALL_ARENA_PAGES) {
-    seal_off(oldest);
-    plug(oldest);
-    seal_off(oldest); /* from the slabs that plugging made as well: all that follows is fresh */
-  }
+  if (arena_statistic(oldest, "pactive") > SMALL_ARENA_PAGES) plug(oldest);
   oldest->generation = generation;
   oldest->threads = 0;
   return oldest;

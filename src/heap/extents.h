@@ -17,8 +17,7 @@ typedef struct {
   unsigned index;       /* jemalloc's */
   heap_role role;
   unsigned generation;
-  unsigned threads;         /* bound to it, in this process */
-  uintptr_t reusable_below; /* free extents from here on belong to an ancestor and are left alone */
+  unsigned threads; /* bound to it, in this process */
 } heap_arena;
 
 /* The arena with the fewest threads among those of this role and generation; creates one as long as all are in

@@ -245,31 +245,6 @@ TEST(Settle, AChildIsPastItFromTheStart) {
   EXPECT_TRUE(in_child([] { return statistics().settled == 1 && !samepage::settle(); }));
 }
 
-// The only test that settles this process: the last one.
-TEST(ZSettle, MovesEveryThreadOffTheConstants) {
-  auto constants = with_holes(20'000);
-  std::set<uintptr_t> pages;
-  for (void* p : constants) pages.insert(page(p));
-  std::atomic<int> phase = 0;
-  std::atomic<bool> fine = true;
-  std::thread other([&] {
-    free(malloc(100));
-    phase = 1;
-    while (phase != 2) std::this_thread::yield();
-    for (size_t i = 0; i < 5'000; ++i)
-      if (pages.count(page(malloc(16 + i % 500)))) fine = false;
-  });
-  while (phase != 1) std::this_thread::yield();
-  EXPECT_TRUE(samepage::settle());
-  EXPECT_FALSE(samepage::settle());
-  phase = 2;
-  other.join();
-  EXPECT_TRUE(fine);
-  for (size_t i = 0; i < constants.size(); i += 2) free(constants[i]);
-  for (size_t i = 0; i < 20'000; ++i) EXPECT_EQ(pages.count(page(malloc(16 + i % 500))), 0u);
-  EXPECT_GT(statistics().constant_freed, 0u);
-}
-
 TEST(Scopes, KeepTheRolesApartInAForkedChild) {
   EXPECT_TRUE(in_child([] {
     std::set<uintptr_t> constant_pages;
@@ -353,6 +328,31 @@ TEST(Jemalloc, ItsOwnInterfaceWorksInChildrenToo) {
     return fine;
   }));
   sdallocx(p, 100, 0);
+}
+
+// The only test that settles this process: the last one.
+TEST(SettleLast, MovesEveryThreadOffTheConstants) {
+  auto constants = with_holes(20'000);
+  std::set<uintptr_t> pages;
+  for (void* p : constants) pages.insert(page(p));
+  std::atomic<int> phase = 0;
+  std::atomic<bool> fine = true;
+  std::thread other([&] {
+    free(malloc(100));
+    phase = 1;
+    while (phase != 2) std::this_thread::yield();
+    for (size_t i = 0; i < 5'000; ++i)
+      if (pages.count(page(malloc(16 + i % 500)))) fine = false;
+  });
+  while (phase != 1) std::this_thread::yield();
+  EXPECT_TRUE(samepage::settle());
+  EXPECT_FALSE(samepage::settle());
+  phase = 2;
+  other.join();
+  EXPECT_TRUE(fine);
+  for (size_t i = 0; i < constants.size(); i += 2) free(constants[i]);
+  for (size_t i = 0; i < 20'000; ++i) EXPECT_EQ(pages.count(page(malloc(16 + i % 500))), 0u);
+  EXPECT_GT(statistics().constant_freed, 0u);
 }
 
 }  // namespace

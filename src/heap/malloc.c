@@ -23,8 +23,10 @@ EXPORT void *calloc(size_t count, size_t size) {
 EXPORT void free(void *p) { heap_free(p); }
 
 EXPORT void *realloc(void *p, size_t size) {
-  if (likely(heap_thread_ready() && heap_in_window(p))) return je_realloc(p, size);
-  return heap_realloc_slow(p, size);
+  if (unlikely(!heap_thread_ready() || !heap_in_window(p))) return heap_realloc_slow(p, size);
+  void *moved = je_realloc(p, size);
+  if (unlikely(!moved && size)) errno = ENOMEM; /* jemalloc leaves it */
+  return moved;
 }
 
 EXPORT void *reallocarray(void *p, size_t count, size_t size) {
