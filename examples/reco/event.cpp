@@ -36,6 +36,7 @@ Event parse_event(const EventText& text) {
   static const bool quiet = [] {
     HepMC3::Setup::set_print_errors(false);
     HepMC3::Setup::set_print_warnings(false);
+    HepMC3::Setup::set_debug_level(0);
     return true;
   }();
   static_cast<void>(quiet);
