@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -52,7 +53,7 @@ class Loader {
     Statement tables(database_, "SELECT count(*) FROM sqlite_master WHERE name = 'metadata'");
     if (!tables.step() || tables.integer(0) == 0) database_.fail("not written by reco-conditions");
     if (metadata("format") != kConditionsFormat) database_.fail("made for another version of reco");
-    return Segmentation(std::stoi(metadata("granularity")));
+    return Segmentation(std::atoi(metadata("granularity").c_str()));
   }
 
   std::string metadata(const char* key) {
