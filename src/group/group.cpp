@@ -1,0 +1,422 @@
+#include "group/group.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+#include <system_error>
+
+#include "group/environment.hpp"
+#include "group/output.hpp"
+#include "group/preloads.hpp"
+#include "group/program.hpp"
+#include "group/template.hpp"
+#include "linux/signal_state.hpp"
+#include "linux/system_call.hpp"
+#include "linux/usage_error.hpp"
+
+namespace samepage {
+namespace {
+
+constexpr double kFirstLook = 0.05, kLookInterval = 0.5;  // seconds; the interval doubles until it is reached
+constexpr int kCannotStart = 126;
+
+double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+/// One stream of a copy on its way to a sink.
+struct Stream {
+  UniqueFd pipe;
+  Sink* sink;
+  std::optional<LinePrefixer> prefixer;
+};
+
+struct Copy {
+  Start start;
+  pid_t pid = 0;
+  bool started = false, ended = false;
+};
+
+class Group {
+ public:
+  explicit Group(const GroupOptions& options);
+  GroupResult run();
+
+ private:
+  void plan();
+  void start_template();
+  void template_is_ready();
+  void start_more();
+  void start(unsigned rank);
+  std::array<UniqueFd, 3> make_streams(unsigned rank);
+  void began(unsigned rank, pid_t pid);
+  void ended(unsigned rank, int status, std::string how);
+  void hear_template();
+  void hear_signals();
+  void reap();
+  void forward(const signalfd_siginfo& info);
+  void kill_all(int signal);
+  bool pump(Stream& stream);
+  void write_to(Sink& sink);
+  void wait_for_something(double until);
+  bool done() const { return result_.ends.size() == copies_.size(); }
+  void drain();
+
+  const GroupOptions& options_;
+  SignalState signals_{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE};
+  ExecSettings exec_;
+  ProcFs proc_;
+  Accounts accounts_{proc_, getpid()};
+  std::vector<Copy> copies_;
+  UniqueFd nothing_;
+  std::optional<Template> template_;
+  bool template_ready_ = false;
+  std::size_t next_ = 0, running_ = 0;
+  int interrupts_ = 0;
+  bool stopping_ = false;
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  std::vector<UniqueFd> files_;
+  std::vector<Stream> streams_;
+  GroupResult result_;
+};
+
+Group::Group(const GroupOptions& options) : options_(options), copies_(options.commands.size()) {
+  must(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
+  exec_.mask = signals_.mask_before();
+  nothing_ = UniqueFd(must(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null"));
+  sinks_.push_back(std::make_unique<Sink>(STDOUT_FILENO));
+  sinks_.push_back(std::make_unique<Sink>(STDERR_FILENO));
+  plan();
+}
+
+/// Resolves the programs, decides what can be had, and builds every copy's environment.
+void Group::plan() {
+  Environment common = Environment::of_this_process();
+  const std::string path = common.has("PATH") ? common.get("PATH") : "/usr/bin:/bin";
+  const Preloads preloads = find_preloads();
+  std::vector<Program> programs;
+  for (const auto& command : options_.commands) programs.push_back(resolve_program(command, path));
+  const Program& first = programs.front();
+  const std::string name = first.file.filename();
+  const bool several = copies_.size() > 1;
+  const bool one_program = std::all_of(programs.begin(), programs.end(),
+                                       [&](const Program& program) { return program.file == first.file; });
+
+  if (options_.seeds) seed_hashes(common);
+  if (options_.seeds && several && (name == "node" || name == "nodejs" || name == "ruby"))
+    options_.note(fmt::format("{} chooses a hash seed in each process: equal tables will differ between copies", name));
+  const bool heap = options_.heap && preloads.heap && !first.no_preload;
+  if (first.no_preload && (options_.heap || (several && options_.layout == Layout::fork)))
+    options_.note(fmt::format("{} is started plainly, without {}: {}", name,
+                              several ? "heap and common layout" : "the heap", *first.no_preload));
+  else if (options_.heap && !preloads.heap)
+    options_.note("libsamepage-heap.so is missing: programs keep their own malloc");
+  else if (heap && first.no_heap)
+    options_.note(fmt::format("the heap does not reach {}: {}; its memory is shared less", name, *first.no_heap));
+  if (heap) preload_heap(common, *preloads.heap);
+  common.set("SAMEPAGE_COPIES", std::to_string(copies_.size()));
+
+  if (options_.layout == Layout::fixed) {
+    exec_.fixed_layout = true;
+    options_.note("address randomisation is off for this group");
+  }
+  const bool hook = preloads.group && !first.no_preload;
+  const bool forked = hook && options_.layout == Layout::fork && several && one_program;
+  if (several && options_.layout == Layout::fork && !one_program)
+    options_.note("the copies are different programs: they have no common layout");
+  for (unsigned rank = 0; rank < copies_.size(); ++rank) {
+    Environment environment = common;
+    environment.set("SAMEPAGE_RANK", std::to_string(rank));
+    copies_[rank].start = {programs[rank].file, programs[rank].argv, environment.entries(), programs[rank].name};
+  }
+  if (forked) {
+    start_template();
+  } else if (hook && options_.ksm) {
+    for (Copy& copy : copies_) {
+      append_preload(copy.start.environment, *preloads.group);
+      copy.start.environment.push_back(control_for_plain_start(true));
+    }
+  }
+}
+
+void Group::start_template() {
+  std::vector<Start> starts;
+  for (const Copy& copy : copies_) starts.push_back(copy.start);
+  starts.front().streams[0] = nothing_.get();
+  try {
+    template_.emplace(starts, *find_preloads().group, exec_, options_.ksm);
+    accounts_.set_template(template_->pid());
+  } catch (const std::system_error& error) {
+    throw UsageError(error.what(), kCannotStart);
+  }
+}
+
+void Group::template_is_ready() {
+  const auto obstacle = template_->obstacle(proc_);
+  if (!obstacle) {
+    template_ready_ = true;
+    accounts_.set_template(template_->pid());  // its layout is known now that it was exec'd
+    return;
+  }
+  options_.note(fmt::format("{} is started plainly, each copy with a layout of its own: {}",
+                            copies_.front().start.file.filename().string(), *obstacle));
+  kill(template_->pid(), SIGKILL);
+  template_.reset();
+  accounts_.set_template(0);
+  if (!options_.ksm) return;
+  for (Copy& copy : copies_) {
+    append_preload(copy.start.environment, *find_preloads().group);
+    copy.start.environment.push_back(control_for_plain_start(true));
+  }
+}
+
+std::array<UniqueFd, 3> Group::make_streams(unsigned rank) {
+  std::array<UniqueFd, 3> ends;
+  Start& start = copies_[rank].start;
+  start.streams = {0, 1, 2};
+  const bool several = copies_.size() > 1;
+  if (several) start.streams[0] = nothing_.get();
+  if (!several && !options_.output) return ends;
+  Sink* file = nullptr;
+  if (options_.output) {
+    const auto name = *options_.output / fmt::format("copy-{}.log", rank);
+    files_.emplace_back(open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!files_.back()) throw std::system_error(errno, std::generic_category(), name.string());
+    sinks_.push_back(std::make_unique<Sink>(files_.back().get()));
+    file = sinks_.back().get();
+  }
+  for (int i = 1; i < 3; ++i) {
+    int pipe_ends[2];
+    must(pipe2(pipe_ends, O_CLOEXEC), "pipe");
+    fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
+    ends[i] = UniqueFd(pipe_ends[1]);
+    start.streams[i] = pipe_ends[1];
+    Stream stream{UniqueFd(pipe_ends[0]), file ? file : sinks_[i - 1].get(), std::nullopt};
+    if (!file) stream.prefixer.emplace(fmt::format("[{}] ", rank));
+    streams_.push_back(std::move(stream));
+    if (file && i == 1) {  // one pipe for both keeps their order
+      start.streams[2] = pipe_ends[1];
+      break;
+    }
+  }
+  return ends;
+}
+
+void Group::start_more() {
+  while (!stopping_ && next_ < copies_.size() && running_ < options_.at_once && (!template_ || template_ready_))
+    start(static_cast<unsigned>(next_++));
+  if (template_ && template_ready_ && (next_ == copies_.size() || stopping_) &&
+      std::all_of(copies_.begin(), copies_.end(), [](const Copy& copy) { return copy.pid || !copy.started || copy.ended; })) {
+    template_.reset();  // it ends, and holds no memory any more
+    accounts_.set_template(0);
+  }
+  if (!stopping_) return;
+  for (; next_ < copies_.size(); ++next_) ended(static_cast<unsigned>(next_), 128 + SIGTERM, "not started");
+}
+
+void Group::start(unsigned rank) {
+  Copy& copy = copies_[rank];
+  copy.started = true;
+  ++running_;
+  try {
+    const auto ends = make_streams(rank);
+    if (!template_)
+      began(rank, start_plainly(copy.start, exec_));
+    else if (!template_->fork(rank, copy.start))
+      ended(rank, kCannotStart, "cannot be started: what it is forked from has ended");
+  } catch (const std::system_error& error) {
+    ended(rank, kCannotStart, fmt::format("cannot be started: {}", error.what()));
+  }
+}
+
+void Group::began(unsigned rank, pid_t pid) {
+  copies_[rank].pid = pid;
+  accounts_.add_copy(rank, pid);
+}
+
+void Group::ended(unsigned rank, int status, std::string how) {
+  if (copies_[rank].started) --running_;
+  copies_[rank].ended = true;
+  result_.ends.push_back({rank, status, std::move(how)});
+}
+
+void Group::hear_template() {
+  if (!template_) return;
+  if (!template_ready_) return template_is_ready();
+  while (const auto answer = template_->answer()) {
+    if (answer->pid)
+      began(answer->rank, answer->pid);
+    else
+      ended(answer->rank, kCannotStart, fmt::format("cannot be started: {}", error_text(answer->error)));
+  }
+}
+
+void Group::hear_signals() {
+  signalfd_siginfo info;
+  while (uninterrupted([&] { return read(signals_.fd(), &info, sizeof info); }) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD)
+      reap();
+    else if (info.ssi_signo != SIGPIPE)
+      forward(info);
+  }
+}
+
+void Group::reap() {
+  if (template_ && template_ready_) hear_template();  // a copy may have ended before its start was heard of
+  int status = 0;
+  rusage usage;
+  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    accounts_.ended(pid, status, usage);
+    const auto copy = std::find_if(copies_.begin(), copies_.end(),
+                                   [&](const Copy& one) { return one.pid == pid && !one.ended; });
+    if (copy != copies_.end()) {
+      const auto rank = static_cast<unsigned>(copy - copies_.begin());
+      if (WIFSIGNALED(status))
+        ended(rank, 128 + WTERMSIG(status), "killed by " + signal_name(WTERMSIG(status)));
+      else
+        ended(rank, WEXITSTATUS(status), WEXITSTATUS(status) ? fmt::format("exit {}", WEXITSTATUS(status)) : "");
+    } else if (template_ && pid == template_->pid()) {
+      if (!template_ready_) template_is_ready();  // which finds that it has ended
+      template_.reset();
+      accounts_.set_template(0);
+      template_ready_ = false;
+      for (unsigned rank = 0; rank < copies_.size(); ++rank)
+        if (copies_[rank].started && !copies_[rank].pid && !copies_[rank].ended)
+          ended(rank, kCannotStart, "cannot be started: what it is forked from has ended");
+    }
+  }
+}
+
+void Group::forward(const signalfd_siginfo& info) {
+  const auto signal = static_cast<int>(info.ssi_signo);
+  const bool from_terminal = info.ssi_code == SI_KERNEL;  // it went to the whole foreground group already
+  if (signal == SIGINT && ++interrupts_ > 1) {
+    kill_all(SIGKILL);
+    return;
+  }
+  if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT || signal == SIGHUP) stopping_ = signal != SIGHUP;
+  for (const Copy& copy : copies_)
+    if (copy.pid && !copy.ended && (!from_terminal || getpgid(copy.pid) != getpgrp())) kill(copy.pid, signal);
+  if (template_ && stopping_ && !template_ready_) kill(template_->pid(), SIGKILL);
+}
+
+void Group::kill_all(int signal) {
+  stopping_ = true;
+  if (template_) kill(template_->pid(), signal);
+  ProcessTree tree(proc_, getpid());
+  for (unsigned rank = 0; rank < copies_.size(); ++rank)
+    if (copies_[rank].pid && !copies_[rank].ended) tree.add_copy(rank, copies_[rank].pid);
+  for (const auto& member : tree.members()) kill(member.stat.pid, signal);
+}
+
+/// False at the stream's end.
+bool Group::pump(Stream& stream) {
+  char buffer[65536];
+  const ssize_t got = uninterrupted([&] { return read(stream.pipe.get(), buffer, sizeof buffer); });
+  if (got < 0 && errno == EAGAIN) return true;
+  if (got <= 0) {
+    if (stream.prefixer) stream.sink->add(stream.prefixer->finish());
+    return false;
+  }
+  const std::string_view bytes(buffer, static_cast<std::size_t>(got));
+  if (stream.prefixer)
+    stream.sink->add(stream.prefixer->add(bytes));
+  else
+    stream.sink->add(bytes);
+  return true;
+}
+
+void Group::write_to(Sink& sink) {
+  const int error = sink.write_some();
+  if (error == 0) return;
+  // Its writers find a closed pipe, as they would without us.
+  std::erase_if(streams_, [&](const Stream& stream) { return stream.sink == &sink; });
+  if (error != EPIPE) {
+    result_.output_lost = true;
+    options_.note(fmt::format("output cannot be written: {}", error_text(error)));
+  }
+}
+
+void Group::wait_for_something(double until) {
+  std::vector<pollfd> polled{{signals_.fd(), POLLIN, 0}, {template_ ? template_->fd() : -1, POLLIN, 0}};
+  for (const Stream& stream : streams_) polled.push_back({stream.sink->full() ? -1 : stream.pipe.get(), POLLIN, 0});
+  const std::size_t first_sink = polled.size();
+  for (const auto& sink : sinks_) polled.push_back({sink->waiting() ? sink->fd() : -1, POLLOUT, 0});
+  const int timeout = static_cast<int>(std::max(0.0, until - now()) * 1000) + 1;
+  if (poll(polled.data(), polled.size(), timeout) <= 0) return;
+
+  std::vector<int> ended_pipes;
+  for (std::size_t i = 2; i < first_sink; ++i)
+    if (polled[i].revents && !pump(streams_[i - 2])) ended_pipes.push_back(polled[i].fd);
+  std::erase_if(streams_, [&](const Stream& stream) {
+    return std::find(ended_pipes.begin(), ended_pipes.end(), stream.pipe.get()) != ended_pipes.end();
+  });
+  for (std::size_t i = first_sink; i < polled.size(); ++i)
+    if (polled[i].revents) write_to(*sinks_[i - first_sink]);
+  if (polled[1].revents & POLLIN) hear_template();
+  if (polled[0].revents) hear_signals();
+}
+
+/// Hands on what the copies wrote before they ended; what outlives them is not waited for.
+void Group::drain() {
+  const auto waiting = [&] {
+    return std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->waiting(); });
+  };
+  for (auto stream = streams_.begin(); stream != streams_.end();) {
+    int bytes_left = 0;
+    while (pump(*stream) && (ioctl(stream->pipe.get(), FIONREAD, &bytes_left), bytes_left > 0)) {
+    }
+    if (stream->prefixer) stream->sink->add(stream->prefixer->finish());
+    stream = streams_.erase(stream);
+  }
+  while (waiting() && interrupts_ < 2) wait_for_something(now() + 1);
+}
+
+GroupResult Group::run() {
+  double interval = kFirstLook;
+  double next_look = now() + interval;
+  start_more();
+  while (!done()) {
+    wait_for_something(next_look);
+    start_more();
+    if (now() < next_look) continue;
+    options_.looked(accounts_.look(), accounts_);
+    interval = std::min(2 * interval, kLookInterval);
+    next_look = now() + interval;
+  }
+  if (template_) {
+    kill(template_->pid(), SIGKILL);
+    template_.reset();
+  }
+  drain();
+  ProcessTree tree(proc_, getpid());
+  result_.left_running = tree.members().size();
+  result_.totals = accounts_.counted();
+  result_.samples = accounts_.samples();
+  result_.rows = accounts_.rows();
+  return std::move(result_);
+}
+
+}  // namespace
+
+GroupResult run_group(const GroupOptions& options) { return Group(options).run(); }
+
+std::string signal_name(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name ? fmt::format("SIG{}", name) : fmt::format("signal {}", signal);
+}
+
+}  // namespace samepage

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "linux/unique_fd.hpp"
+
+namespace samepage {
+
+/// Puts a prefix before each line of a stream that comes in pieces.
+class LinePrefixer {
+ public:
+  explicit LinePrefixer(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  /// The lines that `piece` completes, with their prefix; a line longer than 64 kB is cut.
+  std::string add(std::string_view piece);
+  /// What is left, as a line.
+  std::string finish();
+
+ private:
+  std::string prefix_;
+  std::string partial_;
+};
+
+/// Where output goes: keeps what cannot be written yet, so that a slow reader never stops the poll loop.
+class Sink {
+ public:
+  explicit Sink(int fd) : fd_(fd) {}
+
+  int fd() const { return fd_; }
+  void add(std::string_view bytes) { pending_ += bytes; }
+  bool waiting() const { return !pending_.empty(); }
+  /// No more should be added until some was written.
+  bool full() const { return pending_.size() > (1 << 20); }
+  /// To be called when poll(2) says that the descriptor is writable. Returns 0 or the errno that ended the stream;
+  /// what was pending is then dropped.
+  int write_some();
+
+ private:
+  int fd_;
+  std::string pending_;
+};
+
+}  // namespace samepage
