@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "heap/config.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,19 @@ static int read_choice(const char *name, const char *const *choices, const char 
   return otherwise;
 }
 
+/* A malloc that the program brings itself wins over a preloaded one. */
+static void name_other_malloc(void) {
+  const char *verbose = secure_getenv("SAMEPAGE_VERBOSE");
+  if (!verbose || strcmp(verbose, "1") != 0) return;
+  Dl_info theirs, ours;
+  void *found = dlsym(RTLD_DEFAULT, "malloc");
+  if (!found || !dladdr(found, &theirs) || !dladdr(&heap_config, &ours) || theirs.dli_fbase == ours.dli_fbase) return;
+  char line[512];
+  int length = snprintf(line, sizeof line, "samepage: %.400s brings its own malloc: its memory is not kept apart\n",
+                        theirs.dli_fname);
+  if (length > 0 && write(2, line, (size_t)length) < 0) return;
+}
+
 __attribute__((constructor)) static void read_environment(void) {
   heap_thread_enter();
   heap_config.ksm = (heap_ksm_mode)read_choice("SAMEPAGE_KSM", (const char *const[]){"none", "constant", "all", NULL},
@@ -60,5 +74,6 @@ __attribute__((constructor)) static void read_environment(void) {
   const char *file = secure_getenv("SAMEPAGE_SETTLE_FILE");
   if (file && *file) heap_config.settle_file = strdup(file); /* programs overwrite their environment for ps */
   heap_ksm_advise(heap_config.ksm, heap_config.ksm_min);
+  name_other_malloc();
   heap_config.known = true;
 }
