@@ -169,8 +169,8 @@ void containers(std::uint32_t rounds) {
 
 constexpr Workload kWorkloads[] = {
     {"tight 64-byte pair", 1, 30'000'000, tight_pair},
-    {"small mixed sizes", 1, 5'000'000, small_mixed},
-    {"small mixed sizes", 4, 2'500'000, small_mixed_4_threads},
+    {"small mixed sizes", 1, 12'000'000, small_mixed},
+    {"small mixed sizes", 4, 6'000'000, small_mixed_4_threads},
     {"producer-consumer frees", 4, 2'000, producer_consumer},
     {"large blocks", 1, 300, large_blocks},
     {"realloc growth", 1, 400'000, realloc_growth},
