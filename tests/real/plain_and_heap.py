@@ -31,7 +31,7 @@ def environment(preload=None, **more):
     return env
 
 
-def run(argv, preload=None, seconds=120, env=None, **options):
+def run(argv, preload=None, seconds=300, env=None, **options):
     """The completed process, its output as text. Fails the test where the program hangs."""
     return subprocess.run([str(word) for word in argv], env=environment(preload, **(env or {})), timeout=seconds,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", **options)
@@ -53,7 +53,7 @@ def same_output(argv, heap, **options):
 
 
 @contextlib.contextmanager
-def server(argv, preload, answers, seconds=30, **options):
+def server(argv, preload, answers, seconds=60, **options):
     """A running server, from when `answers()` is true; ended by SIGTERM, which must not be a crash."""
     process = subprocess.Popen([str(word) for word in argv], env=environment(preload), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
@@ -73,7 +73,7 @@ def server(argv, preload, answers, seconds=30, **options):
     assert process.returncode in (0, -15), f"{argv} gave {process.returncode}\n{said[-4000:]}"
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     """Polls, for conditions that only the outside shows."""
     end = time.monotonic() + seconds
     while not condition():

@@ -1,6 +1,6 @@
-// fork_storm FORKS THREADS children|grandchildren: forks in one thread while the others allocate, free and
-// reallocate one another's blocks. Every child allocates, frees what its parent allocated, and starts a
-// thread; of grandchildren, so does its child. A hang is the caller's to notice.
+// fork_storm FORKS THREADS children|grandchildren: forks in one thread while the others allocate and free one
+// another's blocks. Every child allocates, and frees what its parent allocated, one in ten in a thread of its
+// own too; with grandchildren its child does the same, and so on. A hang is the caller's to notice.
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kSlots = 4096, kOwn = 64 };
+enum { kSlots = 512, kOwn = 32 };
 
 // Blocks change hands here: whoever takes one out frees it.
 static _Atomic(unsigned char*) exchange[kSlots];
@@ -22,7 +22,7 @@ static void fail(const char* what) {
 
 // The first and the last byte tell a block that somebody else wrote to.
 static unsigned char* new_block(unsigned* random) {
-  size_t size = (size_t)rand_r(random) % 100 == 0 ? 300000 : 2 + (size_t)rand_r(random) % 2000;
+  size_t size = (size_t)rand_r(random) % 100 == 0 ? 100000 : 2 + (size_t)rand_r(random) % 2000;
   unsigned char* block = malloc(size + sizeof size);
   if (!block) fail("malloc");
   memcpy(block, &size, sizeof size);
@@ -46,7 +46,11 @@ static void churn(unsigned seed, int rounds) {
 }
 
 static void* churn_until_stop(void* seed) {
-  for (unsigned round = 0; !atomic_load(&stop); ++round) churn((unsigned)(size_t)seed + round, 100);
+  // The pauses leave the forking thread a share of few cores.
+  for (unsigned round = 0; !atomic_load(&stop); ++round) {
+    churn((unsigned)(size_t)seed + round, 100);
+    usleep(500);
+  }
   return NULL;
 }
 

@@ -1,4 +1,4 @@
-"""multiprocessing and concurrent.futures: pools by fork, spawn and forkserver."""
+"""Python programs: pools by fork, spawn and forkserver, forks beside threads, sqlite3."""
 import pytest
 
 from plain_and_heap import PYTHON, same_output
@@ -65,3 +65,48 @@ print("done")
 
 def test_forks_beside_threads(heap):
     assert same_output([PYTHON, "-c", THREADS_AND_FORKS], heap) == "done\n"
+
+
+SQLITE = """
+import hashlib, os, sqlite3, threading
+database = sqlite3.connect("file:shared?mode=memory&cache=shared", uri=True, check_same_thread=False)
+database.create_function("digest", 1, lambda text: hashlib.md5(text.encode()).hexdigest())
+database.create_collation("backwards", lambda a, b: (a < b) - (a > b))
+
+class Longest:
+    def __init__(self): self.found = ""
+    def step(self, text): self.found = max(self.found, text, key=len)
+    def finalize(self): return self.found
+
+database.create_aggregate("longest", 1, Longest)
+database.execute("create table t (a integer primary key, b text, c blob)")
+rows = ((i, str(i) * (i % 30), bytes(i % 500)) for i in range(50_000))
+database.executemany("insert into t values (?, ?, ?)", rows)
+database.commit()
+counts = []
+lock = threading.Lock()
+
+def read(remainder):
+    mine = sqlite3.connect("file:shared?mode=memory&cache=shared", uri=True)
+    found = mine.execute("select sum(length(c)) from t where a % 4 = ?", (remainder,)).fetchone()
+    with lock: counts.append(found)
+    mine.close()
+
+threads = [threading.Thread(target=read, args=(i,)) for i in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(sorted(counts), len(database.execute("select longest(b) from t").fetchone()[0]))
+print(hashlib.md5("".join(row[0] for row in database.execute("select digest(b) from t order by b collate backwards"))
+                  .encode()).hexdigest())
+copy = sqlite3.connect(":memory:")
+database.backup(copy, pages=50)
+dumped = hashlib.md5("\\n".join(copy.iterdump()).encode()).hexdigest()
+if os.fork() == 0:
+    print(dumped, copy.execute("pragma integrity_check").fetchone(), flush=True)
+    os._exit(0)
+print(os.wait()[1], copy.execute("select count(*) from t").fetchone())
+"""
+
+
+def test_sqlite(heap):
+    same_output([PYTHON, "-c", SQLITE], heap)
