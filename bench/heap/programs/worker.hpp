@@ -1,11 +1,11 @@
 // A process (forked worker, or the only one) that processes events with one or several threads.
 #pragma once
 #include <atomic>
-#include <barrier>
 #include <cstdint>
 #include <thread>
 #include <vector>
 
+#include "barrier.hpp"
 #include "conditions.hpp"
 
 namespace samepage {
@@ -33,8 +33,8 @@ class Worker {
   Conditions& conditions_;
   const WorkerOptions options_;
   std::vector<Random> randoms_;  // one per share of an event
-  std::barrier<> begin_;
-  std::barrier<> end_;
+  Barrier begin_;
+  Barrier end_;
   bool stop_ = false;  // read by the threads after begin_, which orders it
   std::atomic<double> result_ = 0;
   std::vector<std::jthread> threads_;

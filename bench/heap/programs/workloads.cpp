@@ -1,12 +1,13 @@
 #include "workloads.hpp"
 
+#include <semaphore.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
 #include <map>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,25 +78,30 @@ class Ring {
   static constexpr std::size_t kBatch = 1024;
   using Batch = std::array<void*, kBatch>;
 
+  Ring() {
+    sem_init(&free_, 0, kBatches);
+    sem_init(&full_, 0, 0);
+  }
+
   template <typename Fill>
   void produce(Fill fill) {
-    free_.acquire();
+    sem_wait(&free_);
     fill(batches_[head_++ % batches_.size()]);
-    full_.release();
+    sem_post(&full_);
   }
 
   template <typename Drain>
   void consume(Drain drain) {
-    full_.acquire();
+    sem_wait(&full_);
     drain(batches_[tail_++ % batches_.size()]);
-    free_.release();
+    sem_post(&free_);
   }
 
  private:
   static constexpr std::size_t kBatches = 16;
   std::array<Batch, kBatches> batches_;
-  std::counting_semaphore<> free_{kBatches};
-  std::counting_semaphore<> full_{0};
+  sem_t free_;  // not std::counting_semaphore: gcc 12's can miss a wake-up
+  sem_t full_;
   std::size_t head_ = 0;  // the producer's
   std::size_t tail_ = 0;  // the consumer's
 };
