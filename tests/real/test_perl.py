@@ -9,7 +9,7 @@ FORKS = r"""
 use strict;
 my %table = map { ("key $_" => [$_, "x" x ($_ % 50), {n => $_}]) } 1 .. 60000;
 $| = 1;
-for my $generation (1 .. 20) {
+for my $generation (1 .. 8) {
   pipe(my $in, my $out);
   my $pid = fork();
   if ($pid == 0) {
