@@ -4,7 +4,8 @@
 
 namespace samepage {
 
-/// pthread's barrier. Not std::barrier: gcc 12's waits can miss their wake-up.
+/// pthread's barrier. Not std::barrier, which spins before it sleeps and so eats CPU when threads outnumber
+/// CPUs.
 class Barrier {
  public:
   explicit Barrier(unsigned threads) { pthread_barrier_init(&barrier_, nullptr, threads); }

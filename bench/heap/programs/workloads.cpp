@@ -100,7 +100,7 @@ class Ring {
  private:
   static constexpr std::size_t kBatches = 16;
   std::array<Batch, kBatches> batches_;
-  sem_t free_;  // not std::counting_semaphore: gcc 12's can miss a wake-up
+  sem_t free_;  // sleeps at once, unlike std::counting_semaphore, which spins first
   sem_t full_;
   std::size_t head_ = 0;  // the producer's
   std::size_t tail_ = 0;  // the consumer's
