@@ -4,7 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "heap/extents.h"
 #include "heap/settle.h"
+
+/* Blocks of this size have pages of their own. */
+enum { LARGE = 1 << 16 };
 
 void *heap_allocate_slow(size_t size) {
   int flags = heap_thread_enter();
@@ -40,7 +44,11 @@ void heap_free_slow(void *p) {
   } else if (!flags && !heap_in_range(p)) { /* mapped when the range was used up */
     je_free(p);
   } else {
-    if (!heap_in_window(p)) heap_constants_freed(je_sallocx(p, 0));
+    if (!heap_in_window(p)) {
+      size_t size = je_sallocx(p, 0);
+      heap_constants_freed(size);
+      if (size >= LARGE) heap_extent_drop(p, size);
+    }
     je_dallocx(p, MALLOCX_TCACHE_NONE); /* straight back to its arena, whose bookkeeping lies elsewhere */
   }
   errno = saved;

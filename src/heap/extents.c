@@ -132,6 +132,12 @@ static heap_arena *recycle(heap_role role, unsigned generation) {
   if (!oldest) return NULL;
   refresh_statistics();
   if (arena_statistic(oldest, "pactive") > SMALL_ARENA_PAGES) plug(oldest);
+  ssize_t decay_ms = 0;
+  size_t length = sizeof decay_ms;
+  je_mallctl("arenas.dirty_decay_ms", &decay_ms, &length, NULL, 0);
+  char key[64];
+  snprintf(key, sizeof key, "arena.%u.dirty_decay_ms", oldest->index);
+  je_mallctl(key, NULL, NULL, &decay_ms, sizeof decay_ms);
   oldest->generation = generation;
   oldest->threads = 0;
   return oldest;
@@ -190,6 +196,25 @@ void heap_arenas_unlock(void) { pthread_mutex_unlock(&lock); }
 void heap_arenas_forked(void) {
   for (unsigned i = 0; i < arena_count; ++i) arenas[i].threads = 0;
   pthread_mutex_unlock(&lock); /* held by the thread that forked, which is this one */
+}
+
+void heap_extent_drop(void *block, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t begin = ((uintptr_t)block + page - 1) & ~(page - 1), end = ((uintptr_t)block + size) & ~(page - 1);
+  if (begin < end && heap_policy_may_purge(HEAP_CONSTANT, (void *)begin, end - begin))
+    madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+void heap_arenas_keep_inherited(unsigned generation) {
+  pthread_mutex_lock(&lock);
+  for (unsigned i = 0; i < arena_count; ++i) {
+    if (arenas[i].generation >= generation) continue;
+    ssize_t never = -1;
+    char key[64];
+    snprintf(key, sizeof key, "arena.%u.dirty_decay_ms", arenas[i].index);
+    je_mallctl(key, NULL, NULL, &never, sizeof never);
+  }
+  pthread_mutex_unlock(&lock);
 }
 
 size_t heap_arenas_active(heap_role role) {
