@@ -9,9 +9,9 @@
 namespace samepage {
 namespace {
 
-constexpr double kGrowth = 1.01;            // settled: less than this in a second
-constexpr double kNearLargest = 0.95;       // of the largest Σ RSS
-constexpr double kShareOfProcessor = 0.02;  // what measuring may cost
+constexpr double kGrowth = 1.01;                 // settled: less than this in a second
+constexpr double kNearLargest = 0.95;            // of the largest Σ RSS
+constexpr double kShareOfProcessor = 0.02;       // what measuring may cost
 constexpr std::uint64_t kBytesPerRmapItem = 64;  // struct ksm_rmap_item
 
 double seconds(clockid_t clock) {
@@ -140,7 +140,8 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
       totals.alone_kb += memory->rss;
     }
     ++totals.processes;
-    if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid) ++totals.copies;
+    if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid)
+      ++totals.copies;
     rows[key] = row;
   }
   if (totals.processes == 0) return;
@@ -182,9 +183,8 @@ std::vector<ProcessRow> Accounts::rows() const {
     last.pss_kb = found->second.pss_kb;
     last.ksm_kb = found->second.ksm_kb;
   }
-  std::stable_sort(result.begin(), result.end(), [](const ProcessRow& left, const ProcessRow& right) {
-    return left.copy < right.copy;
-  });
+  std::stable_sort(result.begin(), result.end(),
+                   [](const ProcessRow& left, const ProcessRow& right) { return left.copy < right.copy; });
   return result;
 }
 

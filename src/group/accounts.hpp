@@ -34,9 +34,10 @@ struct GroupTotals {
   unsigned copies = 0;
   std::size_t processes = 0;
   std::uint64_t private_kb = 0, shared_kb = 0, shared_data_kb = 0;
-  std::uint64_t together_kb = 0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
-  std::uint64_t alone_kb = 0;     ///< Σ RSS, an estimate of what the processes take without sharing
-  bool settled = false;           ///< nobody came, went or grew by more than 1 % in the last second
+  std::uint64_t together_kb =
+      0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
+  std::uint64_t alone_kb = 0;  ///< Σ RSS, an estimate of what the processes take without sharing
+  bool settled = false;        ///< nobody came, went or grew by more than 1 % in the last second
 };
 
 /// What every look finds cheaply, for those who set KSM's pace.
@@ -46,8 +47,8 @@ struct GroupGlance {
   std::optional<std::uint64_t> merged_kb;  ///< absent where the kernel does not tell
 };
 
-/// Picks the sample that a group is judged by: of those with the most copies alive and within 5 % of the largest
-/// Σ RSS, the last.
+/// Picks the sample that a group is judged by: of those with the most copies alive and within 5 % of the
+/// largest Σ RSS, the last.
 class CountedSample {
  public:
   /// True if this sample is now the one.

@@ -117,7 +117,8 @@ void Group::plan() {
 
   if (options_.seeds) seed_hashes(common);
   if (options_.seeds && several && (name == "node" || name == "nodejs" || name == "ruby"))
-    options_.note(fmt::format("{} chooses a hash seed in each process: equal tables will differ between copies", name));
+    options_.note(
+        fmt::format("{} chooses a hash seed in each process: equal tables will differ between copies", name));
   const bool heap = options_.heap && preloads.heap && !first.no_preload;
   if (first.no_preload && (options_.heap || (several && options_.layout == Layout::fork)))
     options_.note(fmt::format("{} is started plainly, without {}: {}", name,
@@ -125,7 +126,8 @@ void Group::plan() {
   else if (options_.heap && !preloads.heap)
     options_.note("libsamepage-heap.so is missing: programs keep their own malloc");
   else if (heap && first.no_heap)
-    options_.note(fmt::format("the heap does not reach {}: {}; its memory is shared less", name, *first.no_heap));
+    options_.note(
+        fmt::format("the heap does not reach {}: {}; its memory is shared less", name, *first.no_heap));
   if (heap) preload_heap(common, *preloads.heap);
   common.set("SAMEPAGE_COPIES", std::to_string(copies_.size()));
 
@@ -140,7 +142,8 @@ void Group::plan() {
   for (unsigned rank = 0; rank < copies_.size(); ++rank) {
     Environment environment = common;
     environment.set("SAMEPAGE_RANK", std::to_string(rank));
-    copies_[rank].start = {programs[rank].file, programs[rank].argv, environment.entries(), programs[rank].name};
+    copies_[rank].start = {programs[rank].file, programs[rank].argv, environment.entries(),
+                           programs[rank].name};
   }
   if (forked) {
     start_template();
@@ -216,10 +219,12 @@ std::array<UniqueFd, 3> Group::make_streams(unsigned rank) {
 }
 
 void Group::start_more() {
-  while (!stopping_ && next_ < copies_.size() && running_ < options_.at_once && (!template_ || template_ready_))
+  while (!stopping_ && next_ < copies_.size() && running_ < options_.at_once &&
+         (!template_ || template_ready_))
     start(static_cast<unsigned>(next_++));
   if (template_ && template_ready_ && (next_ == copies_.size() || stopping_) &&
-      std::all_of(copies_.begin(), copies_.end(), [](const Copy& copy) { return copy.pid || !copy.started || copy.ended; })) {
+      std::all_of(copies_.begin(), copies_.end(),
+                  [](const Copy& copy) { return copy.pid || !copy.started || copy.ended; })) {
     template_.reset();  // it ends, and holds no memory any more
     accounts_.set_template(0);
   }
@@ -287,7 +292,8 @@ void Group::reap() {
       if (WIFSIGNALED(status))
         ended(rank, 128 + WTERMSIG(status), "killed by " + signal_name(WTERMSIG(status)));
       else
-        ended(rank, WEXITSTATUS(status), WEXITSTATUS(status) ? fmt::format("exit {}", WEXITSTATUS(status)) : "");
+        ended(rank, WEXITSTATUS(status),
+              WEXITSTATUS(status) ? fmt::format("exit {}", WEXITSTATUS(status)) : "");
     } else if (template_ && pid == template_->pid()) {
       if (!template_ready_) template_is_ready();  // which finds that it has ended
       template_.reset();
@@ -307,7 +313,8 @@ void Group::forward(const signalfd_siginfo& info) {
     kill_all(SIGKILL);
     return;
   }
-  if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT || signal == SIGHUP) stopping_ = signal != SIGHUP;
+  if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT || signal == SIGHUP)
+    stopping_ = signal != SIGHUP;
   for (const Copy& copy : copies_)
     if (copy.pid && !copy.ended && (!from_terminal || getpgid(copy.pid) != getpgrp())) kill(copy.pid, signal);
   if (template_ && stopping_ && !template_ready_) kill(template_->pid(), SIGKILL);
@@ -352,7 +359,8 @@ void Group::write_to(Sink& sink) {
 
 void Group::wait_for_something(double until) {
   std::vector<pollfd> polled{{signals_.fd(), POLLIN, 0}, {template_ ? template_->fd() : -1, POLLIN, 0}};
-  for (const Stream& stream : streams_) polled.push_back({stream.sink->full() ? -1 : stream.pipe.get(), POLLIN, 0});
+  for (const Stream& stream : streams_)
+    polled.push_back({stream.sink->full() ? -1 : stream.pipe.get(), POLLIN, 0});
   const std::size_t first_sink = polled.size();
   for (const auto& sink : sinks_) polled.push_back({sink->waiting() ? sink->fd() : -1, POLLOUT, 0});
   const int timeout = static_cast<int>(std::max(0.0, until - now()) * 1000) + 1;
@@ -412,7 +420,9 @@ GroupResult Group::run() {
 
 }  // namespace
 
-GroupResult run_group(const GroupOptions& options) { return Group(options).run(); }
+GroupResult run_group(const GroupOptions& options) {
+  return Group(options).run();
+}
 
 std::string signal_name(int signal) {
   const char* name = sigabbrev_np(signal);

@@ -23,17 +23,18 @@ struct GroupOptions {
   Layout layout = Layout::fork;
   bool seeds = true;  ///< one hash seed for the group
   bool heap = true;
-  bool ksm = false;  ///< every copy opts in to the kernel's merging
+  bool ksm = false;                             ///< every copy opts in to the kernel's merging
   std::optional<std::filesystem::path> output;  ///< folder for a file per copy
   std::function<void(const std::string&)> note = [](const std::string&) {};  ///< a line for the user
-  std::function<void(const GroupGlance&, const Accounts&)> looked = [](const GroupGlance&, const Accounts&) {};
+  std::function<void(const GroupGlance&, const Accounts&)> looked = [](const GroupGlance&, const Accounts&) {
+  };
 };
 
 /// How a copy ended; in the order in which they did.
 struct CopyEnd {
   unsigned copy;
-  int status;         ///< as a shell counts: 128 + N for signal N, 126 and 127 if it could not be started
-  std::string how;    ///< "exit 3", "killed by SIGKILL", "cannot be started: …"; empty: success
+  int status;       ///< as a shell counts: 128 + N for signal N, 126 and 127 if it could not be started
+  std::string how;  ///< "exit 3", "killed by SIGKILL", "cannot be started: …"; empty: success
 };
 
 struct GroupResult {
@@ -45,8 +46,8 @@ struct GroupResult {
   std::size_t left_running = 0;  ///< descendants that live on
 };
 
-/// Runs a group to its end: one poll loop starts the copies, hands on their output and the signals that come, and
-/// accounts for their memory. Throws UsageError if the program cannot be started at all.
+/// Runs a group to its end: one poll loop starts the copies, hands on their output and the signals that come,
+/// and accounts for their memory. Throws UsageError if the program cannot be started at all.
 GroupResult run_group(const GroupOptions& options);
 
 /// "SIGKILL" of 9.

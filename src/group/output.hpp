@@ -33,8 +33,8 @@ class Sink {
   bool waiting() const { return !pending_.empty(); }
   /// No more should be added until some was written.
   bool full() const { return pending_.size() > (1 << 20); }
-  /// To be called when poll(2) says that the descriptor is writable. Returns 0 or the errno that ended the stream;
-  /// what was pending is then dropped.
+  /// To be called when poll(2) says that the descriptor is writable. Returns 0 or the errno that ended the
+  /// stream; what was pending is then dropped.
   int write_some();
 
  private:

@@ -10,8 +10,9 @@
 
 namespace samepage {
 
-/// Which processes descend from which copy. A process that was seen once stays with its copy after its parent has
-/// ended and it was handed to the launcher; one that was never seen before is known by SAMEPAGE_RANK in its environment.
+/// Which processes descend from which copy. A process that was seen once stays with its copy after its parent
+/// has ended and it was handed to the launcher; one that was never seen before is known by SAMEPAGE_RANK in
+/// its environment.
 class ProcessTree {
  public:
   struct Member {

@@ -24,12 +24,15 @@ bool is_file(const std::filesystem::path& path) {
   return std::filesystem::is_regular_file(path, missing);
 }
 
-bool is_executable(const std::filesystem::path& path) { return is_file(path) && access(path.c_str(), X_OK) == 0; }
+bool is_executable(const std::filesystem::path& path) {
+  return is_file(path) && access(path.c_str(), X_OK) == 0;
+}
 
 std::filesystem::path find_program(const std::string& name, const std::string& path) {
   if (name.find('/') != name.npos) {
     std::error_code error;
-    if (!std::filesystem::exists(name, error)) throw UsageError(fmt::format("{}: not found", name), kNotFound);
+    if (!std::filesystem::exists(name, error))
+      throw UsageError(fmt::format("{}: not found", name), kNotFound);
     if (std::filesystem::is_directory(name, error))
       throw UsageError(fmt::format("{}: is a folder", name), kNotExecutable);
     if (!is_executable(name)) throw UsageError(fmt::format("{}: not executable", name), kNotExecutable);
@@ -142,7 +145,8 @@ Program resolve_program(const std::vector<std::string>& command, const std::stri
     } else {
       program.file = name;
       if (!is_executable(name))
-        throw UsageError(fmt::format("{}: its interpreter '{}' cannot be executed", script, name), kNotExecutable);
+        throw UsageError(fmt::format("{}: its interpreter '{}' cannot be executed", script, name),
+                         kNotExecutable);
     }
     program.argv[0] = script;
     program.argv.insert(program.argv.begin(), interpreter.words.begin(), interpreter.words.end());

@@ -26,10 +26,12 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<std::string> argv = start.argv, environment = start.environment;
   for (std::string& entry : environment)
     if (entry.starts_with(SAMEPAGE_CONTROL "="))
-      if (const auto at = entry.find("{pid}"); at != entry.npos) entry.replace(at, 5, std::to_string(getpid()));
+      if (const auto at = entry.find("{pid}"); at != entry.npos)
+        entry.replace(at, 5, std::to_string(getpid()));
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
-  if (settings.fixed_layout) personality(static_cast<unsigned long>(personality(0xffffffff)) | ADDR_NO_RANDOMIZE);
+  if (settings.fixed_layout)
+    personality(static_cast<unsigned long>(personality(0xffffffff)) | ADDR_NO_RANDOMIZE);
   for (int i = 0; i < 3; ++i)
     if (start.streams[i] != i) dup2(start.streams[i], i);
   if (settings.control >= 0) fcntl(settings.control, F_SETFD, 0);

@@ -28,9 +28,9 @@ struct ExecSettings {
   int control = -1;           ///< a descriptor that stays open over the exec
 };
 
-/// Starts a program as a child that is killed when the calling process ends. In `environment`, "{pid}" of an entry
-/// that begins with SAMEPAGE_CONTROL= is replaced by the child's PID. Throws std::system_error if the fork or the
-/// exec fails, with the exec's errno.
+/// Starts a program as a child that is killed when the calling process ends. In `environment`, "{pid}" of an
+/// entry that begins with SAMEPAGE_CONTROL= is replaced by the child's PID. Throws std::system_error if the
+/// fork or the exec fails, with the exec's errno.
 pid_t start_plainly(const Start& start, const ExecSettings& settings);
 
 }  // namespace samepage

@@ -23,7 +23,9 @@ std::size_t size_of(const std::vector<std::string>& strings) {
                          [](std::size_t sum, const std::string& string) { return sum + string.size() + 1; });
 }
 
-std::size_t size_of(const Start& start) { return size_of(start.argv) + size_of(start.environment); }
+std::size_t size_of(const Start& start) {
+  return size_of(start.argv) + size_of(start.environment);
+}
 
 /// A memory file with the copy's strings as they shall lie on its stack.
 UniqueFd strings_file(const Start& start) {
@@ -69,8 +71,10 @@ Template::Template(const std::vector<Start>& starts, const std::string& library,
   must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
   socket_ = UniqueFd(ends[0]);
   const UniqueFd its_end(ends[1]);
-  own.environment.push_back(fmt::format(SAMEPAGE_CONTROL "={{pid}}:{}:{}:", its_end.get(), static_cast<int>(ksm)));
-  while (own.environment.size() < variables) own.environment.insert(own.environment.begin(), "SAMEPAGE_ROOM=");
+  own.environment.push_back(
+      fmt::format(SAMEPAGE_CONTROL "={{pid}}:{}:{}:", its_end.get(), static_cast<int>(ksm)));
+  while (own.environment.size() < variables)
+    own.environment.insert(own.environment.begin(), "SAMEPAGE_ROOM=");
   bytes += std::strlen("{pid}");  // which a shorter number may replace
   for (std::size_t size = size_of(own); size < bytes; size = size_of(own)) {
     const std::size_t padding = std::min(bytes - size, kMostPadding);
@@ -85,7 +89,8 @@ Template::Template(const std::vector<Start>& starts, const std::string& library,
   pid_ = start_plainly(own, with_socket);
 }
 
-std::optional<std::string> fork_obstacle(std::size_t threads, bool timers, const std::vector<std::string>& files) {
+std::optional<std::string> fork_obstacle(std::size_t threads, bool timers,
+                                         const std::vector<std::string>& files) {
   if (threads != 1) return "it has more than one thread before main";
   if (timers) return "it has timers before main";
   for (const std::string& file : files)

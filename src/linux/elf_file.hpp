@@ -8,8 +8,8 @@ namespace samepage {
 
 /// What an executable's headers and symbols say about how it can be started.
 struct ElfFacts {
-  bool native = false;       ///< this machine's class and architecture
-  std::string interpreter;   ///< the dynamic loader; empty: linked statically
+  bool native = false;          ///< this machine's class and architecture
+  std::string interpreter;      ///< the dynamic loader; empty: linked statically
   bool starts_in_libc = false;  ///< calls libc's __libc_start_main
   bool own_malloc = false;      ///< defines malloc itself
   bool go = false;              ///< built by the Go tool chain

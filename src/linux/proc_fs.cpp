@@ -14,7 +14,9 @@
 namespace samepage {
 namespace {
 
-bool is_denial(int error) { return error == EACCES || error == EPERM; }
+bool is_denial(int error) {
+  return error == EACCES || error == EPERM;
+}
 
 /// Names in a folder except "." and ".."; errno tells why there are none.
 ProcRead<std::vector<std::string>> names_in(const std::filesystem::path& folder) {
@@ -69,7 +71,9 @@ ProcRead<ProcStat> ProcFs::stat(pid_t pid) const {
   return {parse_proc_stat(*content)};
 }
 
-ProcRead<ProcStatus> ProcFs::status(pid_t pid) const { return parsed(text(pid, "status"), parse_proc_status); }
+ProcRead<ProcStatus> ProcFs::status(pid_t pid) const {
+  return parsed(text(pid, "status"), parse_proc_status);
+}
 
 ProcRead<SmapsRollup> ProcFs::smaps_rollup(pid_t pid) const {
   const auto content = text(pid, "smaps_rollup");

@@ -15,7 +15,8 @@ namespace samepage {
 template <typename T>
 struct ProcRead {
   std::optional<T> value;
-  bool denied = false;  ///< EACCES, EPERM: it is there, but not ours to see. Else without value: gone, or never there
+  bool denied =
+      false;  ///< EACCES, EPERM: it is there, but not ours to see. Else without value: gone, or never there
 
   explicit operator bool() const { return value.has_value(); }
   const T& operator*() const { return *value; }

@@ -10,8 +10,8 @@
 
 namespace samepage {
 
-// Parsers of what the kernel writes below /proc/PID. They take any bytes, never throw, and leave absent what the
-// text does not say: an older kernel's file lacks the newer fields.
+// Parsers of what the kernel writes below /proc/PID. They take any bytes, never throw, and leave absent what
+// the text does not say: an older kernel's file lacks the newer fields.
 
 /// /proc/PID/stat (proc_pid_stat(5)).
 struct ProcStat {
@@ -21,8 +21,8 @@ struct ProcStat {
   pid_t ppid = 0;
   std::uint64_t start_time = 0;  ///< in clock ticks since boot; with the PID it names one process for good
   std::uint64_t rss_pages = 0;
-  /// Where the program's code and stack start; 0 without the right to look. Equal in processes forked from one
-  /// another, different after an exec (the stack's place is random).
+  /// Where the program's code and stack start; 0 without the right to look. Equal in processes forked from
+  /// one another, different after an exec (the stack's place is random).
   std::uint64_t start_code = 0;
   std::uint64_t start_stack = 0;
 };

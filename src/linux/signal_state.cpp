@@ -14,6 +14,8 @@ SignalState::SignalState(std::initializer_list<int> taken) {
   fd_ = UniqueFd(must(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
 }
 
-SignalState::~SignalState() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+SignalState::~SignalState() {
+  sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
 
 }  // namespace samepage

@@ -18,7 +18,9 @@ auto uninterrupted(Call call) {
 }
 
 /// "No space left on device" of an errno value.
-inline std::string error_text(int error) { return std::generic_category().message(error); }
+inline std::string error_text(int error) {
+  return std::generic_category().message(error);
+}
 
 /// The result of a call that must succeed; throws std::system_error with `what` otherwise.
 template <typename Result>

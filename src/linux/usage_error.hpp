@@ -5,7 +5,8 @@
 
 namespace samepage {
 
-/// A mistake of the user or a lack of the machine that one line explains; main prints it and exits with `status`.
+/// A mistake of the user or a lack of the machine that one line explains; main prints it and exits with
+/// `status`.
 class UsageError : public std::runtime_error {
  public:
   explicit UsageError(const std::string& line, int exit_status = 2)

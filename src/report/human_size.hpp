@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace samepage {
+
+/// "612 MB", "1.98 GB": decimal units, three digits. `kb` are the kernel's kB of 1024 bytes.
+std::string human_size(std::uint64_t kb);
+
+}  // namespace samepage
