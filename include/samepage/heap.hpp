@@ -6,7 +6,9 @@
 namespace samepage {
 
 /// Initialisation is over. False without the heap, or if it was over already.
-inline bool settle() noexcept { return samepage_settle() == SAMEPAGE_OK; }
+inline bool settle() noexcept {
+  return samepage_settle() == SAMEPAGE_OK;
+}
 
 /// What the thread allocates during the life of this object is long-lived: conditions, geometry, tables.
 class ConstantScope {

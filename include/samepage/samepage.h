@@ -24,16 +24,17 @@ enum {
 };
 
 /* A constant string, also for codes that do not exist. */
-SAMEPAGE_API const char *samepage_error_string(int code);
+SAMEPAGE_API const char* samepage_error_string(int code);
 /* "0.1.0". */
-SAMEPAGE_API const char *samepage_version(void);
+SAMEPAGE_API const char* samepage_version(void);
 
 /* Says that initialisation is over: what was allocated so far is constant, what follows is tactical (of one
  * event or request) and never shares a page with it. Programs that fork workers need not call it. */
 SAMEPAGE_API int samepage_settle(void);
 
-/* What this thread allocates until samepage_scope_end() is constant, or tactical, whatever the process's phase.
- * Scopes nest; allocation in a scope that differs from the phase is slower (it passes the thread's cache). */
+/* What this thread allocates until samepage_scope_end() is constant, or tactical, whatever the process's
+ * phase. Scopes nest; allocation in a scope that differs from the phase is slower (it passes the thread's
+ * cache). */
 SAMEPAGE_API int samepage_constant_begin(void);
 SAMEPAGE_API int samepage_tactical_begin(void);
 SAMEPAGE_API int samepage_scope_end(void);
@@ -50,7 +51,7 @@ typedef struct {
   int settled;           /* 1 after settle, and in forked children */
 } samepage_heap_stats;
 
-SAMEPAGE_API int samepage_heap_statistics(samepage_heap_stats *stats);
+SAMEPAGE_API int samepage_heap_statistics(samepage_heap_stats* stats);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,10 @@
 #include "samepage/samepage.h"
 
-const char *samepage_version(void) { return SAMEPAGE_VERSION; }
+const char* samepage_version(void) {
+  return SAMEPAGE_VERSION;
+}
 
-const char *samepage_error_string(int code) {
+const char* samepage_error_string(int code) {
   switch (code) {
     case SAMEPAGE_OK:
       return "no error";

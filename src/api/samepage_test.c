@@ -1,12 +1,12 @@
+#include "samepage/samepage.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "samepage/samepage.h"
 
 #define CHECK(x) \
   if (!(x)) return fprintf(stderr, "failed: %s\n", #x), 1
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   int with = argc > 1 && strcmp(argv[1], "with") == 0;
   samepage_heap_stats stats;
   memset(&stats, 0, sizeof stats);

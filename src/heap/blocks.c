@@ -10,32 +10,33 @@
 /* Blocks of this size have pages of their own. */
 enum { LARGE = 1 << 16 };
 
-void *heap_allocate_slow(size_t size) {
+void* heap_allocate_slow(size_t size) {
   int flags = heap_thread_enter();
   if (!flags) return je_malloc(size);
-  void *p = je_mallocx(size ? size : 1, flags);
+  void* p = je_mallocx(size ? size : 1, flags);
   if (!p) errno = ENOMEM;
   return p;
 }
 
-void *heap_calloc_slow(size_t count, size_t size) {
+void* heap_calloc_slow(size_t count, size_t size) {
   int flags = heap_thread_enter();
   if (!flags) return je_calloc(count, size);
   size_t bytes;
-  void *p = NULL;
+  void* p = NULL;
   if (!__builtin_mul_overflow(count, size, &bytes)) p = je_mallocx(bytes ? bytes : 1, flags | MALLOCX_ZERO);
   if (!p) errno = ENOMEM;
   return p;
 }
 
-void *heap_allocate_aligned(size_t alignment, size_t size) {
+void* heap_allocate_aligned(size_t alignment, size_t size) {
   int flags = heap_thread_ready() ? 0 : heap_thread_enter();
-  void *p = flags ? je_mallocx(size ? size : 1, flags | MALLOCX_ALIGN(alignment)) : je_memalign(alignment, size);
+  void* p =
+      flags ? je_mallocx(size ? size : 1, flags | MALLOCX_ALIGN(alignment)) : je_memalign(alignment, size);
   if (!p) errno = ENOMEM;
   return p;
 }
 
-void heap_free_slow(void *p) {
+void heap_free_slow(void* p) {
   if (!p) return;
   int flags = heap_thread_ready() ? 0 : heap_thread_enter();
   int saved = errno;
@@ -54,11 +55,11 @@ void heap_free_slow(void *p) {
   errno = saved;
 }
 
-void *heap_realloc_slow(void *p, size_t size) {
+void* heap_realloc_slow(void* p, size_t size) {
   int flags = heap_thread_ready() ? 0 : heap_thread_enter();
   if (!p) return heap_allocate(size);
   if (!flags && heap_in_window(p)) {
-    void *moved = je_realloc(p, size);
+    void* moved = je_realloc(p, size);
     if (!moved && size) errno = ENOMEM;
     return moved;
   }
@@ -68,7 +69,7 @@ void *heap_realloc_slow(void *p, size_t size) {
   }
   size_t old = je_sallocx(p, 0);
   if (size <= PTRDIFF_MAX && je_nallocx(size, 0) == old) return p; /* fits as it lies, nothing is written */
-  void *fresh = heap_allocate(size);
+  void* fresh = heap_allocate(size);
   if (!fresh) return NULL; /* errno is set; p is untouched */
   memcpy(fresh, p, old < size ? old : size);
   heap_free(p);

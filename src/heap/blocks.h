@@ -9,22 +9,22 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-void *heap_allocate_slow(size_t size);
-void *heap_calloc_slow(size_t count, size_t size);
-void *heap_realloc_slow(void *p, size_t size);
+void* heap_allocate_slow(size_t size);
+void* heap_calloc_slow(size_t count, size_t size);
+void* heap_realloc_slow(void* p, size_t size);
 /* For a power-of-two alignment; NULL with ENOMEM. */
-void *heap_allocate_aligned(size_t alignment, size_t size);
+void* heap_allocate_aligned(size_t alignment, size_t size);
 /* For blocks outside the window (NULL too), and in threads that are not ready. */
-void heap_free_slow(void *p);
+void heap_free_slow(void* p);
 
-static inline void *heap_allocate(size_t size) {
+static inline void* heap_allocate(size_t size) {
   if (likely(heap_thread_ready())) return je_malloc(size);
   return heap_allocate_slow(size);
 }
 
 /* A thread inside a scope, or that has not noticed a change of phase, must not put a block into a cache that
  * holds the other role's: hence both conditions. */
-static inline void heap_free(void *p) {
+static inline void heap_free(void* p) {
   if (likely(heap_in_window(p) && heap_thread_ready()))
     je_free(p);
   else

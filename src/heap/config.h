@@ -14,7 +14,7 @@ typedef struct {
   bool settle_auto;
   int64_t settle_quiet_ms;
   size_t settle_min;       /* bytes */
-  const char *settle_file; /* or NULL */
+  const char* settle_file; /* or NULL */
 } heap_configuration;
 
 extern heap_configuration heap_config;

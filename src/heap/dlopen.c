@@ -6,12 +6,12 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
-__attribute__((visibility("default"), optimize("O2"))) void *dlopen(const char *file, int mode) {
-  static _Atomic(void *) next;
-  void *(*real)(const char *, int) = (void *(*)(const char *, int))atomic_load(&next);
+__attribute__((visibility("default"), optimize("O2"))) void* dlopen(const char* file, int mode) {
+  static _Atomic(void*) next;
+  void* (*real)(const char*, int) = (void* (*)(const char*, int))atomic_load(&next);
   if (!real) {
-    real = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
-    atomic_store(&next, (void *)real);
+    real = (void* (*)(const char*, int))dlsym(RTLD_NEXT, "dlopen");
+    atomic_store(&next, (void*)real);
   }
   return real(file, mode & ~RTLD_DEEPBIND);
 }

@@ -23,13 +23,15 @@ static unsigned arena_count;
 
 /* ---- extent hooks: see jemalloc(3), arena.<i>.extent_hooks; true means refused ---- */
 
-static heap_arena *arena_of(extent_hooks_t *hooks) { return (heap_arena *)hooks; }
+static heap_arena* arena_of(extent_hooks_t* hooks) {
+  return (heap_arena*)hooks;
+}
 
-static void *hook_alloc(extent_hooks_t *hooks, void *at, size_t size, size_t alignment, bool *zero, bool *commit,
-                        unsigned index) {
+static void* hook_alloc(extent_hooks_t* hooks, void* at, size_t size, size_t alignment, bool* zero,
+                        bool* commit, unsigned index) {
   (void)index;
   if (at) return NULL; /* nobody can extend an extent in place at a frontier that others move */
-  void *p = heap_range_map(arena_of(hooks)->role, size, alignment);
+  void* p = heap_range_map(arena_of(hooks)->role, size, alignment);
   if (!p) { /* the range is used up: anywhere, if alignment allows */
     if (alignment > (size_t)sysconf(_SC_PAGESIZE)) return NULL;
     p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -40,31 +42,32 @@ static void *hook_alloc(extent_hooks_t *hooks, void *at, size_t size, size_t ali
   return p;
 }
 
-static bool hook_purge(extent_hooks_t *hooks, void *at, size_t size, size_t offset, size_t length, unsigned index) {
+static bool hook_purge(extent_hooks_t* hooks, void* at, size_t size, size_t offset, size_t length,
+                       unsigned index) {
   (void)size, (void)index;
-  return !heap_policy_may_purge(arena_of(hooks)->role, (char *)at + offset, length) ||
-         madvise((char *)at + offset, length, MADV_DONTNEED) != 0;
+  return !heap_policy_may_purge(arena_of(hooks)->role, (char*)at + offset, length) ||
+         madvise((char*)at + offset, length, MADV_DONTNEED) != 0;
 }
 
-static bool hook_split(extent_hooks_t *hooks, void *at, size_t size, size_t a, size_t b, bool committed, unsigned index) {
+static bool hook_split(extent_hooks_t* hooks, void* at, size_t size, size_t a, size_t b, bool committed,
+                       unsigned index) {
   (void)hooks, (void)at, (void)size, (void)a, (void)b, (void)committed, (void)index;
   return false;
 }
 
-static bool hook_merge(extent_hooks_t *hooks, void *a, size_t a_size, void *b, size_t b_size, bool committed, unsigned index) {
+static bool hook_merge(extent_hooks_t* hooks, void* a, size_t a_size, void* b, size_t b_size, bool committed,
+                       unsigned index) {
   (void)hooks, (void)a, (void)a_size, (void)b, (void)b_size, (void)committed, (void)index;
   return false;
 }
 
 /* No dalloc: freed extents stay with their arena (opt.retain), whose role their addresses have. */
-static const extent_hooks_t kHooks = {.alloc = hook_alloc,
-                                      .purge_forced = hook_purge,
-                                      .split = hook_split,
-                                      .merge = hook_merge};
+static const extent_hooks_t kHooks = {
+    .alloc = hook_alloc, .purge_forced = hook_purge, .split = hook_split, .merge = hook_merge};
 
 /* ---- arenas ---- */
 
-static size_t arena_statistic(const heap_arena *arena, const char *name) {
+static size_t arena_statistic(const heap_arena* arena, const char* name) {
   char key[64];
   size_t value = 0, length = sizeof value;
   snprintf(key, sizeof key, "stats.arenas.%u.%s", arena->index, name);
@@ -76,17 +79,14 @@ static void refresh_statistics(void) {
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
 }
 
-static heap_arena *create(heap_role role, unsigned generation) {
+static heap_arena* create(heap_role role, unsigned generation) {
   if (arena_count == MAX_ARENAS) return NULL;
-  heap_arena *arena = &arenas[arena_count];
+  heap_arena* arena = &arenas[arena_count];
   size_t length = sizeof arena->index;
   /* Created with jemalloc's own hooks, which its bookkeeping goes on to use; ours serve the extents. */
   if (je_mallctl("arenas.create", &arena->index, &length, NULL, 0)) return NULL;
-  *arena = (heap_arena){.hooks = kHooks,
-                        .index = arena->index,
-                        .role = role,
-                        .generation = generation};
-  extent_hooks_t *hooks = &arena->hooks;
+  *arena = (heap_arena){.hooks = kHooks, .index = arena->index, .role = role, .generation = generation};
+  extent_hooks_t* hooks = &arena->hooks;
   char key[64];
   snprintf(key, sizeof key, "arena.%u.extent_hooks", arena->index);
   if (je_mallctl(key, NULL, NULL, &hooks, sizeof hooks)) return NULL;
@@ -94,9 +94,9 @@ static heap_arena *create(heap_role role, unsigned generation) {
   return arena;
 }
 
-/* Fills every hole in the slabs of an ancestor's arena, without touching the pages, and purges its free pages:
- * what the arena gives after this lies on pages that nobody shares. */
-static void plug(heap_arena *arena) {
+/* Fills every hole in the slabs of an ancestor's arena, without touching the pages, and purges its free
+ * pages: what the arena gives after this lies on pages that nobody shares. */
+static void plug(heap_arena* arena) {
   unsigned bins = 0;
   size_t length = sizeof bins;
   je_mallctl("arenas.nbins", &bins, &length, NULL, 0);
@@ -123,10 +123,11 @@ static void plug(heap_arena *arena) {
 
 /* Takes over the oldest arena of an ancestor far enough back, so that a chain of generations does not collect
  * arenas (each costs about 100 kB, and time in every fork). NULL if there is none. */
-static heap_arena *recycle(heap_role role, unsigned generation) {
-  heap_arena *oldest = NULL;
+static heap_arena* recycle(heap_role role, unsigned generation) {
+  heap_arena* oldest = NULL;
   for (unsigned i = 0; i < arena_count; ++i)
-    if (arenas[i].role == role && arenas[i].generation != 0 && arenas[i].generation + GENERATIONS <= generation &&
+    if (arenas[i].role == role && arenas[i].generation != 0 &&
+        arenas[i].generation + GENERATIONS <= generation &&
         (!oldest || arenas[i].generation < oldest->generation))
       oldest = &arenas[i];
   if (!oldest) return NULL;
@@ -143,14 +144,14 @@ static heap_arena *recycle(heap_role role, unsigned generation) {
   return oldest;
 }
 
-static heap_arena *make(heap_role role, unsigned generation) {
-  heap_arena *arena = role == HEAP_TACTICAL ? recycle(role, generation) : NULL;
+static heap_arena* make(heap_role role, unsigned generation) {
+  heap_arena* arena = role == HEAP_TACTICAL ? recycle(role, generation) : NULL;
   return arena ? arena : create(role, generation);
 }
 
 /* The least used one; *count says how many there are. */
-static heap_arena *find(heap_role role, unsigned generation, unsigned *count) {
-  heap_arena *best = NULL;
+static heap_arena* find(heap_role role, unsigned generation, unsigned* count) {
+  heap_arena* best = NULL;
   *count = 0;
   for (unsigned i = 0; i < arena_count; ++i) {
     if (arenas[i].role != role || arenas[i].generation != generation) continue;
@@ -160,7 +161,7 @@ static heap_arena *find(heap_role role, unsigned generation, unsigned *count) {
   return best;
 }
 
-heap_arena *heap_arena_acquire(heap_role role, unsigned generation) {
+heap_arena* heap_arena_acquire(heap_role role, unsigned generation) {
   static unsigned limit;
   pthread_mutex_lock(&lock);
   if (!limit) {
@@ -168,9 +169,9 @@ heap_arena *heap_arena_acquire(heap_role role, unsigned generation) {
     limit = PER_CPU * (unsigned)(cpus > 0 ? cpus : 1);
   }
   unsigned count;
-  heap_arena *arena = find(role, generation, &count);
+  heap_arena* arena = find(role, generation, &count);
   if (!arena || (arena->threads && count < limit)) {
-    heap_arena *made = make(role, generation);
+    heap_arena* made = make(role, generation);
     if (made) arena = made;
   }
   if (arena) ++arena->threads;
@@ -178,7 +179,7 @@ heap_arena *heap_arena_acquire(heap_role role, unsigned generation) {
   return arena;
 }
 
-void heap_arena_release(heap_arena *arena) {
+void heap_arena_release(heap_arena* arena) {
   pthread_mutex_lock(&lock);
   if (arena->threads) --arena->threads;
   pthread_mutex_unlock(&lock);
@@ -191,18 +192,23 @@ void heap_arena_prepare(unsigned generation) {
   pthread_mutex_unlock(&lock);
 }
 
-void heap_arenas_lock(void) { pthread_mutex_lock(&lock); }
-void heap_arenas_unlock(void) { pthread_mutex_unlock(&lock); }
+void heap_arenas_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+void heap_arenas_unlock(void) {
+  pthread_mutex_unlock(&lock);
+}
 void heap_arenas_forked(void) {
   for (unsigned i = 0; i < arena_count; ++i) arenas[i].threads = 0;
   pthread_mutex_unlock(&lock); /* held by the thread that forked, which is this one */
 }
 
-void heap_extent_drop(void *block, size_t size) {
+void heap_extent_drop(void* block, size_t size) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  uintptr_t begin = ((uintptr_t)block + page - 1) & ~(page - 1), end = ((uintptr_t)block + size) & ~(page - 1);
-  if (begin < end && heap_policy_may_purge(HEAP_CONSTANT, (void *)begin, end - begin))
-    madvise((void *)begin, end - begin, MADV_DONTNEED);
+  uintptr_t begin = ((uintptr_t)block + page - 1) & ~(page - 1),
+            end = ((uintptr_t)block + size) & ~(page - 1);
+  if (begin < end && heap_policy_may_purge(HEAP_CONSTANT, (void*)begin, end - begin))
+    madvise((void*)begin, end - begin, MADV_DONTNEED);
 }
 
 void heap_arenas_keep_inherited(unsigned generation) {

@@ -20,10 +20,11 @@ typedef struct {
   unsigned threads; /* bound to it, in this process */
 } heap_arena;
 
-/* The arena with the fewest threads among those of this role and generation; creates one as long as all are in
- * use and jemalloc would have as many. NULL if even the first cannot be made. Counts the caller as a thread of it. */
-heap_arena *heap_arena_acquire(heap_role role, unsigned generation);
-void heap_arena_release(heap_arena *arena);
+/* The arena with the fewest threads among those of this role and generation; creates one as long as all are
+ * in use and jemalloc would have as many. NULL if even the first cannot be made. Counts the caller as a
+ * thread of it. */
+heap_arena* heap_arena_acquire(heap_role role, unsigned generation);
+void heap_arena_release(heap_arena* arena);
 /* Makes sure that a child of `generation` finds its first arena ready. */
 void heap_arena_prepare(unsigned generation);
 
@@ -31,13 +32,13 @@ void heap_arenas_lock(void);
 void heap_arenas_unlock(void);
 void heap_arenas_forked(void); /* in the child: unlocks, and no thread but the caller is left */
 
-/* In a child, before it allocates: leaves the ancestors' free pages alone. Giving them back would cost it system
- * calls and the parent's sharing, and gain nothing. */
+/* In a child, before it allocates: leaves the ancestors' free pages alone. Giving them back would cost it
+ * system calls and the parent's sharing, and gain nothing. */
 void heap_arenas_keep_inherited(unsigned generation);
 
-/* Gives the pages inside a large constant block that is being freed back to the kernel: a child may have written
- * to it, and nobody else will purge them there. */
-void heap_extent_drop(void *block, size_t size);
+/* Gives the pages inside a large constant block that is being freed back to the kernel: a child may have
+ * written to it, and nobody else will purge them there. */
+void heap_extent_drop(void* block, size_t size);
 
 /* Bytes in pages that hold allocations of this role now. */
 size_t heap_arenas_active(heap_role role);

@@ -1,4 +1,6 @@
 // The heap, linked as a program would link it: every entry point, fork, threads, settle, scopes, generations.
+#include "samepage/heap.hpp"
+
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <malloc.h>
@@ -19,8 +21,6 @@
 #include <thread>
 #include <vector>
 
-#include "samepage/heap.hpp"
-
 namespace {
 
 volatile size_t kTooMuch = PTRDIFF_MAX;  // volatile: the compiler would warn, or fold the call away
@@ -39,7 +39,9 @@ samepage_heap_stats statistics() {
   return stats;
 }
 
-uintptr_t page(const void* p) { return reinterpret_cast<uintptr_t>(p) / 4096; }
+uintptr_t page(const void* p) {
+  return reinterpret_cast<uintptr_t>(p) / 4096;
+}
 
 // Blocks of many sizes, every second one freed again: constants with holes between them.
 std::vector<void*> with_holes(size_t count) {
@@ -131,7 +133,7 @@ TEST(EntryPoints, OperatorNewThrowsWhatItShould) {
   EXPECT_THROW((void)::operator new(kTooMuch), std::bad_alloc);
   EXPECT_THROW((void)::operator new[](kTooMuch, std::align_val_t{64}), std::bad_alloc);
   EXPECT_EQ(::operator new(kTooMuch, std::nothrow), nullptr);
-  EXPECT_EQ(::operator new(kTooMuch, std::align_val_t{64}, std::nothrow), nullptr);
+  EXPECT_EQ(::operator new (kTooMuch, std::align_val_t{64}, std::nothrow), nullptr);
   static int called;
   called = 0;
   std::set_new_handler([] {
@@ -165,7 +167,8 @@ TEST(Fork, ChildAllocatesOnFreshPagesAndNeverReusesConstants) {
       if (pages.count(page(p)) || freed.count(p)) return false;
       if (i % 3 == 0) free(p);
     }
-    return pages.count(page(malloc(9 << 20))) == 0 && statistics().generation == 1 && statistics().settled == 1;
+    return pages.count(page(malloc(9 << 20))) == 0 && statistics().generation == 1 &&
+           statistics().settled == 1;
   }));
   for (void* p : constants) free(p);
 }

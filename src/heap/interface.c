@@ -1,13 +1,14 @@
 /* include/samepage/samepage.h, the part that only a heap in the process can do. A program that links
  * libsamepage.so finds these before that library's own, which say that there is no heap. */
-#include "samepage/samepage.h"
-
 #include "heap/extents.h"
 #include "heap/ksm_advice.h"
 #include "heap/phase.h"
 #include "heap/settle.h"
+#include "samepage/samepage.h"
 
-int samepage_settle(void) { return heap_settle() ? SAMEPAGE_OK : SAMEPAGE_ALREADY_SETTLED; }
+int samepage_settle(void) {
+  return heap_settle() ? SAMEPAGE_OK : SAMEPAGE_ALREADY_SETTLED;
+}
 
 int samepage_constant_begin(void) {
   heap_scope_begin(HEAP_CONSTANT);
@@ -22,7 +23,7 @@ int samepage_scope_end(void) {
   return SAMEPAGE_OK;
 }
 
-int samepage_heap_statistics(samepage_heap_stats *stats) {
+int samepage_heap_statistics(samepage_heap_stats* stats) {
   if (!stats) return SAMEPAGE_INVALID;
   heap_thread_enter();
   uintptr_t begin, end;

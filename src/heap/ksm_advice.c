@@ -14,9 +14,9 @@
 static size_t minimum_size;
 static _Atomic(size_t) registered;
 
-/* The range has gaps where somebody else's mapping lay in the way; the kernel then says ENOMEM, and has advised
- * all the rest. */
-static void advise(void *begin, size_t size) {
+/* The range has gaps where somebody else's mapping lay in the way; the kernel then says ENOMEM, and has
+ * advised all the rest. */
+static void advise(void* begin, size_t size) {
   if (madvise(begin, size, MADV_MERGEABLE) == 0 || errno == ENOMEM) atomic_fetch_add(&registered, size);
 }
 
@@ -25,18 +25,18 @@ static void register_constants(void) {
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   if (end - begin >= minimum_size) {
     atomic_store(&registered, 0);
-    advise((void *)begin, end - begin);
+    advise((void*)begin, end - begin);
   }
 }
 
-static void keep_tactical_out(heap_role role, void *begin, size_t size) {
+static void keep_tactical_out(heap_role role, void* begin, size_t size) {
   if (role != HEAP_TACTICAL) return;
   int saved = errno;
   if (prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1) madvise(begin, size, MADV_UNMERGEABLE);
   errno = saved;
 }
 
-static void register_all(heap_role role, void *begin, size_t size) {
+static void register_all(heap_role role, void* begin, size_t size) {
   (void)role;
   int saved = errno;
   advise(begin, size);
@@ -51,7 +51,7 @@ void heap_ksm_advise(heap_ksm_mode mode, size_t minimum) {
     uintptr_t begin, end;
     policy.grown = register_all;
     heap_range_bounds(HEAP_CONSTANT, &begin, &end);
-    advise((void *)begin, end - begin); /* what other libraries' constructors have allocated */
+    advise((void*)begin, end - begin); /* what other libraries' constructors have allocated */
   } else {
     policy.settled = register_constants;
     policy.grown = keep_tactical_out;
@@ -59,4 +59,6 @@ void heap_ksm_advise(heap_ksm_mode mode, size_t minimum) {
   heap_policy_register(&policy);
 }
 
-size_t heap_ksm_registered(void) { return atomic_load(&registered); }
+size_t heap_ksm_registered(void) {
+  return atomic_load(&registered);
+}

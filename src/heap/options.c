@@ -6,4 +6,4 @@
  *   are weak, see CMakeLists.txt). */
 #include "heap/jemalloc.h"
 
-const char *malloc_conf_2_conf_harder = "narenas:1,oversize_threshold:0,prof:false";
+const char* malloc_conf_2_conf_harder = "narenas:1,oversize_threshold:0,prof:false";

@@ -21,16 +21,20 @@ static atomic_bool copy_next_fork;
 static pthread_key_t teardown_key;
 
 #define THREAD_LOCAL static _Thread_local __attribute__((tls_model("initial-exec")))
-THREAD_LOCAL heap_arena *arena;    /* that this thread is bound to */
+THREAD_LOCAL heap_arena* arena;    /* that this thread is bound to */
 THREAD_LOCAL unsigned bound_epoch; /* when that was */
-THREAD_LOCAL bool entering;        /* inside bind(): what jemalloc allocates for itself goes straight through */
+THREAD_LOCAL bool entering; /* inside bind(): what jemalloc allocates for itself goes straight through */
 THREAD_LOCAL unsigned scope_depth; /* open scopes; scopes[] holds the first SCOPES_MAX of their roles */
 THREAD_LOCAL unsigned char scopes[SCOPES_MAX];
-THREAD_LOCAL heap_arena *scope_arena[2]; /* by role; acquired at the first scope of the generation */
+THREAD_LOCAL heap_arena* scope_arena[2]; /* by role; acquired at the first scope of the generation */
 THREAD_LOCAL unsigned scope_generation;
 
-heap_role heap_default_role(void) { return atomic_load(&default_role); }
-unsigned heap_generation(void) { return atomic_load(&generation); }
+heap_role heap_default_role(void) {
+  return atomic_load(&default_role);
+}
+unsigned heap_generation(void) {
+  return atomic_load(&generation);
+}
 
 /* ---- fork ---- */
 
@@ -67,13 +71,16 @@ __attribute__((visibility("default"))) void samepage_heap_copy_next_fork(void) {
 
 /* ---- first call ---- */
 
-static void thread_teardown(void *bound) { heap_arena_release(bound); }
+static void thread_teardown(void* bound) {
+  heap_arena_release(bound);
+}
 
 static void initialise_once(void) {
   heap_range_init();
   uint64_t value;
   size_t length = sizeof value;
-  je_mallctl("epoch", &value, &length, NULL, 0); /* initialises jemalloc, whose fork handlers then precede ours */
+  je_mallctl("epoch", &value, &length, NULL,
+             0); /* initialises jemalloc, whose fork handlers then precede ours */
   pthread_key_create(&teardown_key, thread_teardown);
   pthread_atfork(before_fork, in_parent, in_child);
 }
@@ -87,7 +94,8 @@ static void initialise(void) {
     atomic_store_explicit(&state, 2, memory_order_release);
     return;
   }
-  while (atomic_load_explicit(&state, memory_order_acquire) != 2) sched_yield(); /* another thread's first call */
+  while (atomic_load_explicit(&state, memory_order_acquire) != 2)
+    sched_yield(); /* another thread's first call */
 }
 
 /* ---- threads ---- */
@@ -107,8 +115,8 @@ static void bind(unsigned epoch) {
   unsigned now = atomic_load(&generation);
   if (now && atomic_exchange(&kept_for, now) != now) heap_arenas_keep_inherited(now);
   bool first = bound_epoch == 0;
-  heap_arena *old = arena;
-  heap_arena *fresh = heap_arena_acquire(atomic_load(&default_role), now);
+  heap_arena* old = arena;
+  heap_arena* fresh = heap_arena_acquire(atomic_load(&default_role), now);
   if (fresh) {
     /* What the cache holds lies on pages of the old role. */
     if (!first) je_mallctlbymib(flush_mib, lengths[1], NULL, NULL, NULL, 0);
@@ -163,7 +171,8 @@ bool heap_settle(void) {
 
 void heap_unsettle(void) {
   heap_role expected = HEAP_TACTICAL;
-  if (atomic_load(&generation) != 0 || !atomic_compare_exchange_strong(&default_role, &expected, HEAP_CONSTANT))
+  if (atomic_load(&generation) != 0 ||
+      !atomic_compare_exchange_strong(&default_role, &expected, HEAP_CONSTANT))
     return;
   if (atomic_load(&tactical_scope_used))
     heap_window_without_tactical();

@@ -11,18 +11,18 @@
 #include "heap/window.h"
 
 typedef struct heap_policy {
-  void (*settled)(void);                                       /* constants are complete; allocation has moved on */
-  void (*before_fork)(void);                                   /* in the parent, no lock held */
-  void (*tick)(void);                                          /* now and then while a thread allocates */
-  void (*grown)(heap_role role, void *begin, size_t size);     /* fresh memory was mapped */
-  bool (*may_purge)(heap_role role, void *begin, size_t size); /* false: jemalloc keeps the pages */
-  struct heap_policy *next;
+  void (*settled)(void);     /* constants are complete; allocation has moved on */
+  void (*before_fork)(void); /* in the parent, no lock held */
+  void (*tick)(void);        /* now and then while a thread allocates */
+  void (*grown)(heap_role role, void* begin, size_t size);     /* fresh memory was mapped */
+  bool (*may_purge)(heap_role role, void* begin, size_t size); /* false: jemalloc keeps the pages */
+  struct heap_policy* next;
 } heap_policy;
 
-void heap_policy_register(heap_policy *policy);
+void heap_policy_register(heap_policy* policy);
 
 void heap_policy_settled(void);
 void heap_policy_before_fork(void);
 void heap_policy_tick(void);
-void heap_policy_grown(heap_role role, void *begin, size_t size);
-bool heap_policy_may_purge(heap_role role, void *begin, size_t size);
+void heap_policy_grown(heap_role role, void* begin, size_t size);
+bool heap_policy_may_purge(heap_role role, void* begin, size_t size);

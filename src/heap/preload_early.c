@@ -3,11 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *early;
+static char* early;
 __attribute__((constructor)) static void allocate_early(void) {
   early = malloc(100);
   strcpy(early, "early");
   early = realloc(early, 10000);
 }
-__attribute__((visibility("default"))) const char *early_text(void) { return early; }
-__attribute__((destructor)) static void free_late(void) { free(early); }
+__attribute__((visibility("default"))) const char* early_text(void) {
+  return early;
+}
+__attribute__((destructor)) static void free_late(void) {
+  free(early);
+}

@@ -37,7 +37,8 @@ samepage_heap_stats statistics() {
 
 class Preload : public testing::Test {
   void SetUp() override {
-    if (!dlsym(RTLD_DEFAULT, "samepage_heap_statistics")) GTEST_SKIP() << "run by ctest with the heap preloaded";
+    if (!dlsym(RTLD_DEFAULT, "samepage_heap_statistics"))
+      GTEST_SKIP() << "run by ctest with the heap preloaded";
   }
 };
 
@@ -63,7 +64,9 @@ std::vector<std::string> megabytes(size_t count) {
   return strings;
 }
 
-TEST_F(Preload, FirstCallBeforeConstructors) { EXPECT_STREQ(early_text(), "early"); }
+TEST_F(Preload, FirstCallBeforeConstructors) {
+  EXPECT_STREQ(early_text(), "early");
+}
 
 TEST_F(Preload, Vfork) {
   volatile pid_t child = vfork();
@@ -178,7 +181,8 @@ std::string flags_of(const void* address) {
   while (std::getline(smaps, line)) {
     unsigned long begin, end;
     if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
-      inside = reinterpret_cast<unsigned long>(address) >= begin && reinterpret_cast<unsigned long>(address) < end;
+      inside =
+          reinterpret_cast<unsigned long>(address) >= begin && reinterpret_cast<unsigned long>(address) < end;
     else if (inside && line.starts_with("VmFlags:"))
       return line;
   }
@@ -203,7 +207,8 @@ TEST_F(Preload, RegistersConstantsWithKsmAtSettle) {
 TEST_F(Preload, TakesEventMemoryOutOfAProcessThatIsOptedInWhole) {
   const char* mode = getenv("SAMEPAGE_KSM");
   if (!mode || std::string(mode) != "constant") GTEST_SKIP() << "needs SAMEPAGE_KSM=constant";
-  if (prctl(67 /* PR_SET_MEMORY_MERGE */, 1, 0, 0, 0)) GTEST_SKIP() << "the kernel has no PR_SET_MEMORY_MERGE";
+  if (prctl(67 /* PR_SET_MEMORY_MERGE */, 1, 0, 0, 0))
+    GTEST_SKIP() << "the kernel has no PR_SET_MEMORY_MERGE";
   auto settle = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "samepage_settle"));
   ASSERT_EQ(settle(), SAMEPAGE_OK);
   auto tactical = megabytes(5);

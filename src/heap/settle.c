@@ -34,11 +34,17 @@ static size_t constant_size(void) {
   return end - begin;
 }
 
-void heap_settle_never_again(void) { atomic_store(&watching, false); }
+void heap_settle_never_again(void) {
+  atomic_store(&watching, false);
+}
 
-void heap_constants_freed(size_t bytes) { atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed); }
+void heap_constants_freed(size_t bytes) {
+  atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
+}
 
-size_t heap_constants_freed_total(void) { return atomic_load(&freed_bytes); }
+size_t heap_constants_freed_total(void) {
+  return atomic_load(&freed_bytes);
+}
 
 static void look(int64_t now) {
   if (heap_default_role() == HEAP_TACTICAL) {
@@ -65,7 +71,7 @@ static void look(int64_t now) {
 }
 
 /* Called by jemalloc between two allocations of the thread, none of its locks held. */
-static void on_activity(void *context, uint64_t allocated, uint64_t freed) {
+static void on_activity(void* context, uint64_t allocated, uint64_t freed) {
   (void)context, (void)allocated, (void)freed;
   int64_t now = now_ms(), due = atomic_load_explicit(&next_look, memory_order_relaxed);
   if (now < due || !atomic_compare_exchange_strong(&next_look, &due, now + LOOK_EVERY_MS)) return;
@@ -77,8 +83,8 @@ static void on_activity(void *context, uint64_t allocated, uint64_t freed) {
 
 void heap_settle_watch_thread(void) {
   struct {
-    void (*callback)(void *, uint64_t, uint64_t);
-    void *context;
+    void (*callback)(void*, uint64_t, uint64_t);
+    void* context;
   } thunk = {on_activity, NULL};
   /* Absent in a jemalloc other than 5.3: then the heap settles when it is told. */
   je_mallctl("experimental.thread.activity_callback", NULL, NULL, &thunk, sizeof thunk);

@@ -20,7 +20,7 @@ static atomic_bool low_follows, high_follows;
 void heap_range_init(void) {
   uintptr_t limit = (uintptr_t)1 << (63 - __builtin_clzl((uintptr_t)&limit)); /* half of the address space */
   uintptr_t size = limit / 4, random = 0;
-  const void *seed = (const void *)getauxval(AT_RANDOM); /* 16 random bytes from the kernel */
+  const void* seed = (const void*)getauxval(AT_RANDOM); /* 16 random bytes from the kernel */
   if (seed && !(personality(0xffffffff) & ADDR_NO_RANDOMIZE)) memcpy(&random, seed, sizeof random);
   /* jemalloc's and glibc's guards draw on the same bytes: do not let an address give them away. */
   random *= (uintptr_t)0x9e3779b97f4a7c15u;
@@ -31,16 +31,16 @@ void heap_range_init(void) {
 }
 
 static bool map_at(uintptr_t address, size_t size) {
-  void *got = mmap((void *)address, size, PROT_READ | PROT_WRITE,
+  void* got = mmap((void*)address, size, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-  if (got == (void *)address) return true;
+  if (got == (void*)address) return true;
   if (got != MAP_FAILED) munmap(got, size); /* kernels before 4.17 take the address for a hint */
   return false;
 }
 
 /* Takes addresses from the role's frontier; 0 when the two frontiers would meet. */
 static uintptr_t advance(heap_role role, size_t size, size_t alignment) {
-  _Atomic(uintptr_t) *frontier = role == HEAP_CONSTANT ? &constant_end : &tactical_begin;
+  _Atomic(uintptr_t)* frontier = role == HEAP_CONSTANT ? &constant_end : &tactical_begin;
   uintptr_t mask = alignment - 1, old = atomic_load(frontier), begin, next;
   do {
     if (size > top - base || alignment > top - base) return 0;
@@ -63,19 +63,21 @@ static uintptr_t advance(heap_role role, size_t size, size_t alignment) {
   return begin;
 }
 
-void *heap_range_map(heap_role role, size_t size, size_t alignment) {
+void* heap_range_map(heap_role role, size_t size, size_t alignment) {
   /* Somebody else's mapping may lie in the way: step over it, a few times. */
   for (int attempt = 0; attempt < 8; ++attempt) {
     uintptr_t at = advance(role, size, alignment);
     if (!at) return NULL;
-    if (map_at(at, size)) return (void *)at;
+    if (map_at(at, size)) return (void*)at;
   }
   return NULL;
 }
 
-bool heap_in_range(const void *p) { return (uintptr_t)p - base < top - base; }
+bool heap_in_range(const void* p) {
+  return (uintptr_t)p - base < top - base;
+}
 
-void heap_range_bounds(heap_role role, uintptr_t *begin, uintptr_t *end) {
+void heap_range_bounds(heap_role role, uintptr_t* begin, uintptr_t* end) {
   *begin = role == HEAP_CONSTANT ? base : atomic_load(&tactical_begin);
   *end = role == HEAP_CONSTANT ? atomic_load(&constant_end) : top;
 }
@@ -87,9 +89,15 @@ static void set_window(uintptr_t low, uintptr_t high, bool follow_low, bool foll
   atomic_store(&heap_window_high, high);
 }
 
-void heap_window_everything(void) { set_window(0, UINTPTR_MAX, false, false); }
-void heap_window_without_tactical(void) { set_window(0, atomic_load(&tactical_begin), false, true); }
-void heap_window_after_settle(void) { set_window(atomic_load(&constant_end), UINTPTR_MAX, true, false); }
+void heap_window_everything(void) {
+  set_window(0, UINTPTR_MAX, false, false);
+}
+void heap_window_without_tactical(void) {
+  set_window(0, atomic_load(&tactical_begin), false, true);
+}
+void heap_window_after_settle(void) {
+  set_window(atomic_load(&constant_end), UINTPTR_MAX, true, false);
+}
 void heap_window_in_child(void) {
   set_window(atomic_load(&constant_end), atomic_load(&tactical_begin), true, false);
 }

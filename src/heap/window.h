@@ -17,9 +17,9 @@
  * A block outside of the window (inherited, constant, or NULL) is never put into a thread cache and so never
  * handed out again. This makes one range check in free() enough, for any generation of children.
  *
- * Thread-safety: all functions may be called from any thread at any time, inside jemalloc's locks as well; they
- * take no lock. The bounds only ever shrink within a phase, so a stale read sends a block the slow way at
- * worst, or concerns a block that the reader cannot have. */
+ * Thread-safety: all functions may be called from any thread at any time, inside jemalloc's locks as well;
+ * they take no lock. The bounds only ever shrink within a phase, so a stale read sends a block the slow way
+ * at worst, or concerns a block that the reader cannot have. */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,7 +30,7 @@ typedef enum { HEAP_CONSTANT, HEAP_TACTICAL } heap_role;
 
 extern _Atomic(uintptr_t) heap_window_low, heap_window_high;
 
-static inline bool heap_in_window(const void *p) {
+static inline bool heap_in_window(const void* p) {
   return (uintptr_t)p >= atomic_load_explicit(&heap_window_low, memory_order_relaxed) &&
          (uintptr_t)p < atomic_load_explicit(&heap_window_high, memory_order_relaxed);
 }
@@ -40,11 +40,11 @@ void heap_range_init(void);
 
 /* Maps `size` bytes (a multiple of the page size) of zeroed memory at the role's frontier, aligned to
  * `alignment` (a power of two). NULL when there is none. */
-void *heap_range_map(heap_role role, size_t size, size_t alignment);
+void* heap_range_map(heap_role role, size_t size, size_t alignment);
 
-bool heap_in_range(const void *p);
+bool heap_in_range(const void* p);
 /* The bounds of what has been mapped for a role: [begin, end). */
-void heap_range_bounds(heap_role role, uintptr_t *begin, uintptr_t *end);
+void heap_range_bounds(heap_role role, uintptr_t* begin, uintptr_t* end);
 
 void heap_window_everything(void);
 void heap_window_without_tactical(void); /* constant phase, a tactical scope has been used */
