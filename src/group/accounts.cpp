@@ -80,7 +80,10 @@ GroupGlance Accounts::look() {
     row.copy = copy;
     row.pid = stat.pid;
     row.ppid = stat.ppid;
-    row.own_layout = layout_ && (layout_->code != stat.start_code || layout_->stack != stat.start_stack);
+    const auto head = copies_.find(copy);
+    const bool is_copy = head != copies_.end() && head->second == stat.pid;
+    row.own_layout =
+        is_copy && layout_ && (layout_->code != stat.start_code || layout_->stack != stat.start_stack);
     if (const auto line = proc_.cmdline(stat.pid); line && (row.command.empty() || row.name != stat.comm))
       row.command = joined(*line);
     row.name = stat.comm;

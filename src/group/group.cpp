@@ -97,8 +97,8 @@ Group::Group(const GroupOptions& options) : options_(options), copies_(options.c
   must(prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
   exec_.mask = signals_.mask_before();
   nothing_ = UniqueFd(must(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null"));
-  sinks_.push_back(std::make_unique<Sink>(STDOUT_FILENO));
-  sinks_.push_back(std::make_unique<Sink>(STDERR_FILENO));
+  sinks_.push_back(std::make_unique<Sink>(STDOUT_FILENO, "standard output"));
+  sinks_.push_back(std::make_unique<Sink>(STDERR_FILENO, "standard error"));
   plan();
 }
 
@@ -174,8 +174,9 @@ void Group::template_is_ready() {
     accounts_.set_template(template_->pid());  // its layout is known now that it was exec'd
     return;
   }
-  options_.note(fmt::format("{} is started plainly, each copy with a layout of its own: {}",
-                            copies_.front().start.file.filename().string(), *obstacle));
+  if (!stopping_)
+    options_.note(fmt::format("{} is started plainly, each copy with a layout of its own: {}",
+                              copies_.front().start.file.filename().string(), *obstacle));
   kill(template_->pid(), SIGKILL);
   template_.reset();
   accounts_.set_template(0);
@@ -198,7 +199,7 @@ std::array<UniqueFd, 3> Group::make_streams(unsigned rank) {
     const auto name = *options_.output / fmt::format("copy-{}.log", rank);
     files_.emplace_back(open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!files_.back()) throw std::system_error(errno, std::generic_category(), name.string());
-    sinks_.push_back(std::make_unique<Sink>(files_.back().get()));
+    sinks_.push_back(std::make_unique<Sink>(files_.back().get(), name.string()));
     file = sinks_.back().get();
   }
   for (int i = 1; i < 3; ++i) {
@@ -250,6 +251,7 @@ void Group::start(unsigned rank) {
 void Group::began(unsigned rank, pid_t pid) {
   copies_[rank].pid = pid;
   accounts_.add_copy(rank, pid);
+  if (stopping_) kill(pid, SIGTERM);  // the signal that stops the group came before its PID did
 }
 
 void Group::ended(unsigned rank, int status, std::string how) {
@@ -353,7 +355,7 @@ void Group::write_to(Sink& sink) {
   std::erase_if(streams_, [&](const Stream& stream) { return stream.sink == &sink; });
   if (error != EPIPE) {
     result_.output_lost = true;
-    options_.note(fmt::format("output cannot be written: {}", error_text(error)));
+    options_.note(fmt::format("output cannot be written ({}): {}", sink.name(), error_text(error)));
   }
 }
 

@@ -1,10 +1,7 @@
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
-
-#include "linux/unique_fd.hpp"
 
 namespace samepage {
 
@@ -26,9 +23,11 @@ class LinePrefixer {
 /// Where output goes: keeps what cannot be written yet, so that a slow reader never stops the poll loop.
 class Sink {
  public:
-  explicit Sink(int fd) : fd_(fd) {}
+  /// `fd` is borrowed; `name` is for messages.
+  Sink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd() const { return fd_; }
+  const std::string& name() const { return name_; }
   void add(std::string_view bytes) { pending_ += bytes; }
   bool waiting() const { return !pending_.empty(); }
   /// No more should be added until some was written.
@@ -39,6 +38,7 @@ class Sink {
 
  private:
   int fd_;
+  std::string name_;
   std::string pending_;
 };
 
