@@ -24,9 +24,10 @@ bool KsmPace::next(const KsmPaceSample& sample) {
   bool quiet = is_quiet(sample);
   if (burst_) {
     if (is_exhausted(sample)) {
+      std::uint64_t late = sample.anonymous_bytes - std::min(sample.anonymous_bytes, burst_->bytes_before);
+      unique_ = unmerged(sample) - std::min(unmerged(sample), late);
       burst_.reset();
       worth_since_.reset();
-      unique_ = unmerged(sample);
     }
   } else {
     unique_ = std::min(unique_, unmerged(sample));
@@ -35,7 +36,8 @@ bool KsmPace::next(const KsmPaceSample& sample) {
     } else {
       if (!worth_since_) worth_since_ = sample.seconds;
       if (quiet || sample.seconds - *worth_since_ >= rules_.longest_wait)
-        burst_ = {sample.full_scans + kFirstPasses, sample.merged_bytes, sample.full_scans, sample.seconds};
+        burst_ = {sample.full_scans + kFirstPasses, sample.merged_bytes, sample.anonymous_bytes,
+                  sample.full_scans, sample.seconds};
     }
   }
   return burst_.has_value();
@@ -64,9 +66,11 @@ bool KsmPace::is_exhausted(const KsmPaceSample& sample) {
   if (sample.seconds - burst_->last_pass >= rules_.patience) return true;
   if (sample.full_scans < burst_->judge_at) return false;
   double gain = static_cast<double>(sample.merged_bytes) - static_cast<double>(burst_->merged_before);
-  burst_->merged_before = sample.merged_bytes;
+  if (gain < part(rules_.gain, sample)) return true;
   burst_->judge_at = sample.full_scans + kFurtherPasses;
-  return gain < part(rules_.gain, sample);
+  burst_->merged_before = sample.merged_bytes;
+  burst_->bytes_before = sample.anonymous_bytes;
+  return false;
 }
 
 }  // namespace samepage

@@ -38,7 +38,8 @@ class KsmPace {
  private:
   struct Burst {
     std::uint64_t judge_at;       ///< the value of full_scans at which the gain is judged
-    std::uint64_t merged_before;  ///< bytes merged when the passes to be judged began
+    std::uint64_t merged_before;  ///< bytes merged when the passes to be judged began…
+    std::uint64_t bytes_before;   ///< …and the group's bytes then
     std::uint64_t full_scans;     ///< when last looked
     double last_pass;             ///< when full_scans last rose
   };

@@ -89,6 +89,16 @@ TEST_F(PaceTest, ACopyThatReplacesAnotherIsMergedToo) {
   EXPECT_EQ(merged_, 2000 * kMiB);
 }
 
+TEST_F(PaceTest, MemoryThatCameAtABurstsEndIsNotTakenForUnique) {
+  while (!tick(2000 * kMiB, 1500 * kMiB)) continue;
+  while (merged_ < 1500 * kMiB) tick(2000 * kMiB, 1500 * kMiB);
+  // A third copy loads its data while the last passes go over the first two.
+  while (burst_) tick(3000 * kMiB, 2500 * kMiB);
+  ASSERT_LT(merged_, 2500 * kMiB) << "the simulation does not show what it is for";
+  run(10, 3000 * kMiB, 2500 * kMiB);
+  EXPECT_EQ(merged_, 2500 * kMiB);
+}
+
 TEST_F(PaceTest, ASmallGroupIsNotWorthIt) {
   run(60, 6 * kMiB, 4 * kMiB);
   EXPECT_EQ(ticks_in_burst_, 0);

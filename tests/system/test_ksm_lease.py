@@ -1,10 +1,8 @@
 """The KSM lease on the real kernel: it merges equal processes within seconds and leaves no setting changed."""
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import re
 import select
 import signal
 import subprocess
@@ -13,11 +11,11 @@ import time
 
 import pytest
 
+from ksm_host import SYSFS, ksm_alone, put, settings  # noqa: F401 (ksm_alone is a fixture)
+
 BUILD = pathlib.Path(os.environ.get("SAMEPAGE_BUILD", "build/release"))
 HOLDER = BUILD / "bin" / "lease_holder"
-SYSFS = pathlib.Path("/sys/kernel/mm/ksm")
 RECORD = pathlib.Path("/run/samepage/ksm.json")
-SETTINGS = ["run", "pages_to_scan", "sleep_millisecs", "advisor_mode", "use_zero_pages"]
 MEGABYTES = 60
 
 # Registers its memory as the group's preload does, and then holds bytes that are the same in every copy.
@@ -30,47 +28,10 @@ sys.stdin.read()
 """
 
 
-def ksmd_nice():
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().split()
-            if fields[1] == "(ksmd)" and fields[3] == "2":
-                return int(fields[18])
-    return None
-
-
-def settings():
-    """Each as its one word; of "[none] scan-time" the chosen one."""
-    text = {name: (SYSFS / name).read_text().strip() for name in SETTINGS if (SYSFS / name).exists()}
-    found = {name: re.sub(r".*\[(.*)\].*", r"\1", value) for name, value in text.items()}
-    return {**found, "ksmd_nice": ksmd_nice()}
-
-
-def put(name, value):
-    assert not (name == "run" and value not in ("0", "1"))
-    (SYSFS / name).write_text(value)
-
-
 @pytest.fixture(autouse=True)
-def alone():
-    """One test at a time on this machine, which finds KSM off and leaves it as it was."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may set KSM")
-    if not os.access(SYSFS / "run", os.W_OK):
-        pytest.skip("this kernel has no KSM, or /sys is read-only")
+def holder_on_a_quiet_host(ksm_alone):
     if not HOLDER.exists():
         pytest.skip(f"{HOLDER} is not built")
-    with open("/tmp/samepage-ksm.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        before = settings()
-        if before["run"] != "0":
-            pytest.skip("somebody uses KSM on this machine")
-        yield
-        after = settings()
-        for name, value in before.items():
-            if after[name] != value and name != "ksmd_nice":
-                put(name, value)
-        assert after == before
 
 
 class Holder:

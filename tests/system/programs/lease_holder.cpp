@@ -1,5 +1,5 @@
-// lease_holder PID...: holds a KSM lease for these processes, ticking every half second, and prints a line whenever
-// a burst begins or ends, until its input ends. `samepage run --ksm` does the same for its copies.
+// lease_holder PID...: holds a KSM lease for these processes, ticking every half second, and prints a line
+// whenever a burst begins or ends, until its input ends. `samepage run --ksm` does the same for its copies.
 #include <poll.h>
 #include <unistd.h>
 
