@@ -25,6 +25,10 @@
 #include "linux/system_call.hpp"
 #include "linux/usage_error.hpp"
 
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68  // Linux 6.4
+#endif
+
 namespace samepage {
 namespace {
 
@@ -129,6 +133,8 @@ void Group::plan() {
     options_.note(
         fmt::format("the heap does not reach {}: {}; its memory is shared less", name, *first.no_heap));
   if (heap) preload_heap(common, *preloads.heap);
+  // A kernel before 6.4 cannot take a whole process: there the heap registers what is constant.
+  if (options_.ksm && prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) < 0) common.set("SAMEPAGE_KSM", "constant");
   common.set("SAMEPAGE_COPIES", std::to_string(copies_.size()));
 
   if (options_.layout == Layout::fixed) {
@@ -403,6 +409,7 @@ GroupResult Group::run() {
     wait_for_something(next_look);
     start_more();
     if (now() < next_look) continue;
+    reap();  // a library that was preloaded into us may have a thread which took SIGCHLD, whose mask is not ours
     options_.looked(accounts_.look(), accounts_);
     interval = std::min(2 * interval, kLookInterval);
     next_look = now() + interval;

@@ -139,11 +139,10 @@ print(open(me + 'comm').read().strip(), os.getppid() == int(sys.argv[2]), sys.ar
 """
 
 
-def test_command_line_environment_parent_and_descriptors_are_the_copys_own(tmp_path):
-    (tmp_path / "lines").write_text("x\n" + "a-much-longer-argument" * 50 + "\n")
-    script = "exec \"$0\" run -q --each \"$1\" -- " + PYTHON + " -c \"$2\""
-    wrapper = f'import os,sys; os.execv(sys.argv[1], [sys.argv[1], "run", "-q", "-n", "2", "--", "{PYTHON}", "-c", sys.argv[2], "{{rank}}", str(os.getpid())])'
-    assert script
+def test_command_line_environment_parent_and_descriptors_are_the_copys_own():
+    # The wrapper becomes samepage by an exec, so that it can tell the copies their parent's PID.
+    wrapper = ("import os, sys; os.execv(sys.argv[1], [sys.argv[1], 'run', '-q', '-n', '2', '--', '/usr/bin/python3', '-c', "
+               "sys.argv[2], '{rank}', str(os.getpid())])")
     out = subprocess.run([PYTHON, "-c", wrapper, SAMEPAGE, LOOK], capture_output=True, text=True, timeout=60)
     for rank, seen in lines(out.stdout).items():
         assert seen == [f"True True False python3 True {rank} ['0', '1', '2', '3']"]  # 3: listing the folder
@@ -163,11 +162,6 @@ def test_scripts_are_forked_through_their_interpreter(tmp_path):
     script.chmod(0o755)
     copies = lines(run("-q", "-n", 2, "--", script).stdout)
     assert copies[0] == copies[1] and copies[0][-1] == "job"
-
-
-def limited(limit):
-    import resource
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
 
 
 @pytest.mark.parametrize("command", [
@@ -249,6 +243,13 @@ def test_a_second_interrupt_kills():
     assert process.wait(20) == 137
     assert not any(map(alive, pids))
     process.communicate()
+
+
+@root_only
+def test_as_pid_1_it_adopts_orphans_and_hands_on_signals():
+    process = subprocess.Popen(["unshare", "-pf", "--mount-proc", SAMEPAGE, "run", "-q", "--", "sh", "-c",
+                                "(sleep 0.1 &) ; trap 'exit 5' TERM; kill -TERM 1; while :; do sleep 0.1; done"])
+    assert process.wait(20) == 5
 
 
 # ---- accounts
