@@ -12,15 +12,19 @@ from ksm_host import ksm_alone, settings  # noqa: F401 (ksm_alone is a fixture)
 
 SAMEPAGE = pathlib.Path(os.environ.get("SAMEPAGE_BUILD", "build/release")) / "bin" / "samepage"
 
-# Equal tables in every copy, at the same addresses and in the same order only if layout and hash seed are common.
+# Equal tables in every copy, at the same addresses and in the same order only if layout and hash seed are common. They
+# end at once: taking the tables down would write to every page before the last look.
 PYTHON = """
-import sys, time
+import os, sys, time
 table = {str(i): [i, str(i)] for i in range(200_000)}
 time.sleep(float(sys.argv[1]))
+os._exit(0)
 """
 PERL = """
+use POSIX;
 my %table = map { ("key $_" => [$_, "value $_"]) } 1 .. 200000;
 select undef, undef, undef, $ARGV[0];
+POSIX::_exit(0);
 """
 
 
