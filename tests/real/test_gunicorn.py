@@ -4,6 +4,8 @@ import json
 import signal
 import socket
 
+import pytest
+
 from plain_and_heap import PYTHON, need, run, server, wait_until
 
 APPLICATION = """
@@ -60,6 +62,5 @@ def serve(tmp_path, preload):
 def test_answers_are_the_same(tmp_path, heap):
     need("gunicorn")
     if run([PYTHON, "-c", "import gunicorn"]).returncode:
-        import pytest
         pytest.skip("gunicorn is not installed for /usr/bin/python3")
     assert serve(tmp_path, heap) == serve(tmp_path, None)
