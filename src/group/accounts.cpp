@@ -10,7 +10,7 @@ namespace samepage {
 namespace {
 
 constexpr double kGrowth = 1.01;                 // settled: less than this in a second
-constexpr double kNearLargest = 0.95;            // of the largest Σ RSS
+constexpr double kNearLargest = 0.8;             // of the largest Σ RSS: event memory comes and goes
 constexpr double kShareOfProcessor = 0.02;       // what measuring may cost
 constexpr std::uint64_t kBytesPerRmapItem = 64;  // struct ksm_rmap_item
 

@@ -47,7 +47,7 @@ struct GroupGlance {
   std::optional<std::uint64_t> merged_kb;  ///< absent where the kernel does not tell
 };
 
-/// Picks the sample that a group is judged by: of those with the most copies alive and within 5 % of the
+/// Picks the sample that a group is judged by: of those with the most copies alive and within 20 % of the
 /// largest Σ RSS, the last.
 class CountedSample {
  public:

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "heap/phase.h"
 #include "heap/policy.h"
 
 enum {
@@ -42,10 +43,14 @@ static void* hook_alloc(extent_hooks_t* hooks, void* at, size_t size, size_t ali
   return p;
 }
 
+/* A child refuses for its ancestors' arenas: giving their free pages back would cost it system calls and an
+ * equal share in them, and gain nothing. (jemalloc asks when the last thread leaves an arena.) */
 static bool hook_purge(extent_hooks_t* hooks, void* at, size_t size, size_t offset, size_t length,
                        unsigned index) {
   (void)size, (void)index;
-  return !heap_policy_may_purge(arena_of(hooks)->role, (char*)at + offset, length) ||
+  const heap_arena* arena = arena_of(hooks);
+  return arena->generation < heap_generation() ||
+         !heap_policy_may_purge(arena->role, (char*)at + offset, length) ||
          madvise((char*)at + offset, length, MADV_DONTNEED) != 0;
 }
 
@@ -131,15 +136,9 @@ static heap_arena* recycle(heap_role role, unsigned generation) {
         (!oldest || arenas[i].generation < oldest->generation))
       oldest = &arenas[i];
   if (!oldest) return NULL;
+  oldest->generation = generation;
   refresh_statistics();
   if (arena_statistic(oldest, "pactive") > SMALL_ARENA_PAGES) plug(oldest);
-  ssize_t decay_ms = 0;
-  size_t length = sizeof decay_ms;
-  je_mallctl("arenas.dirty_decay_ms", &decay_ms, &length, NULL, 0);
-  char key[64];
-  snprintf(key, sizeof key, "arena.%u.dirty_decay_ms", oldest->index);
-  je_mallctl(key, NULL, NULL, &decay_ms, sizeof decay_ms);
-  oldest->generation = generation;
   oldest->threads = 0;
   return oldest;
 }
@@ -209,18 +208,6 @@ void heap_extent_drop(void* block, size_t size) {
             end = ((uintptr_t)block + size) & ~(page - 1);
   if (begin < end && heap_policy_may_purge(HEAP_CONSTANT, (void*)begin, end - begin))
     madvise((void*)begin, end - begin, MADV_DONTNEED);
-}
-
-void heap_arenas_keep_inherited(unsigned generation) {
-  pthread_mutex_lock(&lock);
-  for (unsigned i = 0; i < arena_count; ++i) {
-    if (arenas[i].generation >= generation) continue;
-    ssize_t never = -1;
-    char key[64];
-    snprintf(key, sizeof key, "arena.%u.dirty_decay_ms", arenas[i].index);
-    je_mallctl(key, NULL, NULL, &never, sizeof never);
-  }
-  pthread_mutex_unlock(&lock);
 }
 
 size_t heap_arenas_active(heap_role role) {

@@ -32,10 +32,6 @@ void heap_arenas_lock(void);
 void heap_arenas_unlock(void);
 void heap_arenas_forked(void); /* in the child: unlocks, and no thread but the caller is left */
 
-/* In a child, before it allocates: leaves the ancestors' free pages alone. Giving them back would cost it
- * system calls and the parent's sharing, and gain nothing. */
-void heap_arenas_keep_inherited(unsigned generation);
-
 /* Gives the pages inside a large constant block that is being freed back to the kernel: a child may have
  * written to it, and nobody else will purge them there. */
 void heap_extent_drop(void* block, size_t size);

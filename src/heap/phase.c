@@ -111,12 +111,9 @@ static void bind(unsigned epoch) {
       atomic_store(&mibs_known, true);
     }
   }
-  static _Atomic(unsigned) kept_for; /* generation */
-  unsigned now = atomic_load(&generation);
-  if (now && atomic_exchange(&kept_for, now) != now) heap_arenas_keep_inherited(now);
   bool first = bound_epoch == 0;
   heap_arena* old = arena;
-  heap_arena* fresh = heap_arena_acquire(atomic_load(&default_role), now);
+  heap_arena* fresh = heap_arena_acquire(atomic_load(&default_role), atomic_load(&generation));
   if (fresh) {
     /* What the cache holds lies on pages of the old role. */
     if (!first) je_mallctlbymib(flush_mib, lengths[1], NULL, NULL, NULL, 0);

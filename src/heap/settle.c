@@ -19,12 +19,12 @@ enum { LOOK_EVERY_MS = 100, WRONG_PERCENT = 10 };
 static atomic_bool watching = true;
 static _Atomic(int64_t) next_look;
 static _Atomic(size_t) seen_size, freed_bytes;
-static _Atomic(int64_t) started, grown_at; /* ms */
+static _Atomic(int64_t) started, grown_at; /* ms of the process's CPU time */
 static atomic_bool settled_by_guess;
 
-static int64_t now_ms(void) {
+static int64_t now_ms(clockid_t clock) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  clock_gettime(clock, &t);
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
@@ -46,7 +46,7 @@ size_t heap_constants_freed_total(void) {
   return atomic_load(&freed_bytes);
 }
 
-static void look(int64_t now) {
+static void look(void) {
   if (heap_default_role() == HEAP_TACTICAL) {
     if (atomic_load(&settled_by_guess) && atomic_load(&freed_bytes) > constant_size() / 100 * WRONG_PERCENT) {
       heap_unsettle();
@@ -58,6 +58,7 @@ static void look(int64_t now) {
     heap_settle();
     return;
   }
+  int64_t now = now_ms(CLOCK_PROCESS_CPUTIME_ID);
   size_t size = constant_size();
   if (size != atomic_load(&seen_size)) {
     atomic_store(&seen_size, size);
@@ -73,11 +74,11 @@ static void look(int64_t now) {
 /* Called by jemalloc between two allocations of the thread, none of its locks held. */
 static void on_activity(void* context, uint64_t allocated, uint64_t freed) {
   (void)context, (void)allocated, (void)freed;
-  int64_t now = now_ms(), due = atomic_load_explicit(&next_look, memory_order_relaxed);
+  int64_t now = now_ms(CLOCK_MONOTONIC_COARSE), due = atomic_load_explicit(&next_look, memory_order_relaxed);
   if (now < due || !atomic_compare_exchange_strong(&next_look, &due, now + LOOK_EVERY_MS)) return;
   int saved = errno;
   heap_policy_tick();
-  if (heap_config.known && atomic_load(&watching)) look(now);
+  if (heap_config.known && atomic_load(&watching)) look();
   errno = saved;
 }
 
