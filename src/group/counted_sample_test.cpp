@@ -17,8 +17,8 @@ TEST(CountedSample, IsTheLastNearTheLargest) {
   CountedSample counted;
   EXPECT_TRUE(counted.offer(sample(1, 4, 500)));
   EXPECT_TRUE(counted.offer(sample(2, 4, 1000)));
-  EXPECT_TRUE(counted.offer(sample(3, 4, 960)));
-  EXPECT_FALSE(counted.offer(sample(4, 4, 940)));  // something large has gone
+  EXPECT_TRUE(counted.offer(sample(3, 4, 810)));
+  EXPECT_FALSE(counted.offer(sample(4, 4, 790)));  // something large has gone
   EXPECT_EQ(counted.totals()->time, 3);
 }
 
