@@ -38,18 +38,13 @@ void* heap_allocate_aligned(size_t alignment, size_t size) {
 
 void heap_free_slow(void* p) {
   if (!p) return;
-  int flags = heap_thread_ready() ? 0 : heap_thread_enter();
   int saved = errno;
-  if (!flags && heap_in_window(p)) {
-    je_free(p);
-  } else if (!flags && !heap_in_range(p)) { /* mapped when the range was used up */
+  if (!heap_in_range(p)) { /* mapped when the range was used up */
     je_free(p);
   } else {
-    if (!heap_in_window(p)) {
-      size_t size = je_sallocx(p, 0);
-      heap_constants_freed(size);
-      if (size >= LARGE) heap_extent_drop(p, size);
-    }
+    size_t size = je_sallocx(p, 0);
+    heap_constants_freed(size);
+    if (size >= LARGE) heap_extent_drop(p, size);
     je_dallocx(p, MALLOCX_TCACHE_NONE); /* straight back to its arena, whose bookkeeping lies elsewhere */
   }
   errno = saved;

@@ -14,7 +14,7 @@ void* heap_calloc_slow(size_t count, size_t size);
 void* heap_realloc_slow(void* p, size_t size);
 /* For a power-of-two alignment; NULL with ENOMEM. */
 void* heap_allocate_aligned(size_t alignment, size_t size);
-/* For blocks outside the window (NULL too), and in threads that are not ready. */
+/* For blocks outside the window, NULL too. */
 void heap_free_slow(void* p);
 
 static inline void* heap_allocate(size_t size) {
@@ -22,10 +22,10 @@ static inline void* heap_allocate(size_t size) {
   return heap_allocate_slow(size);
 }
 
-/* A thread inside a scope, or that has not noticed a change of phase, must not put a block into a cache that
- * holds the other role's: hence both conditions. */
+/* Needs no ready thread: a cache holds blocks of the window alone (scopes allocate past it), and a thread
+ * that has not noticed a change of phase yet empties its cache when it does, before it allocates from it. */
 static inline void heap_free(void* p) {
-  if (likely(heap_in_window(p) && heap_thread_ready()))
+  if (likely(heap_in_window(p)))
     je_free(p);
   else
     heap_free_slow(p);

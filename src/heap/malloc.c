@@ -116,7 +116,7 @@ EXPORT size_t xallocx(void* p, size_t size, size_t extra, int flags) {
 }
 
 EXPORT void dallocx(void* p, int flags) {
-  if (likely(heap_thread_ready() && heap_in_window(p))) {
+  if (likely(heap_in_window(p))) {
     je_dallocx(p, flags);
   } else if (names_arena_or_cache(flags) && !heap_in_range(p)) {
     je_dallocx(p, flags);
@@ -126,7 +126,7 @@ EXPORT void dallocx(void* p, int flags) {
 }
 
 EXPORT void sdallocx(void* p, size_t size, int flags) {
-  if (likely(heap_thread_ready() && heap_in_window(p)))
+  if (likely(heap_in_window(p)))
     je_sdallocx(p, size, flags);
   else
     dallocx(p, flags);

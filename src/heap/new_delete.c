@@ -64,13 +64,13 @@ static void* allocate_aligned(size_t size, size_t alignment) {
   EXPORT void symbol(void* p) { \
     heap_free(p);               \
   }
-#define DELETE_SIZED(symbol)                                   \
-  EXPORT void symbol(void* p, size_t size);                    \
-  EXPORT void symbol(void* p, size_t size) {                   \
-    if (likely(p && heap_in_window(p) && heap_thread_ready())) \
-      je_sdallocx(p, size, 0);                                 \
-    else                                                       \
-      heap_free_slow(p);                                       \
+#define DELETE_SIZED(symbol)                 \
+  EXPORT void symbol(void* p, size_t size);  \
+  EXPORT void symbol(void* p, size_t size) { \
+    if (likely(p && heap_in_window(p)))      \
+      je_sdallocx(p, size, 0);               \
+    else                                     \
+      heap_free_slow(p);                     \
   }
 /* What follows the block does not matter for finding it: nothrow tag, alignment, both, or size and alignment.
  */

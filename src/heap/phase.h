@@ -10,8 +10,9 @@
 
 #include "heap/window.h"
 
-extern _Atomic(unsigned) heap_epoch;
-extern _Thread_local unsigned heap_thread_epoch __attribute__((tls_model("initial-exec")));
+extern _Atomic(unsigned) heap_epoch __attribute__((visibility("hidden")));
+extern _Thread_local unsigned heap_thread_epoch
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline bool heap_thread_ready(void) {
   return heap_thread_epoch == atomic_load_explicit(&heap_epoch, memory_order_relaxed);

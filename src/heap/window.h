@@ -28,7 +28,9 @@
 
 typedef enum { HEAP_CONSTANT, HEAP_TACTICAL } heap_role;
 
-extern _Atomic(uintptr_t) heap_window_low, heap_window_high;
+/* Hidden, so that malloc's fast path reads them directly and not through the global offset table. */
+extern _Atomic(uintptr_t) heap_window_low __attribute__((visibility("hidden")));
+extern _Atomic(uintptr_t) heap_window_high __attribute__((visibility("hidden")));
 
 static inline bool heap_in_window(const void* p) {
   return (uintptr_t)p >= atomic_load_explicit(&heap_window_low, memory_order_relaxed) &&
