@@ -409,7 +409,8 @@ GroupResult Group::run() {
     wait_for_something(next_look);
     start_more();
     if (now() < next_look) continue;
-    reap();  // a library that was preloaded into us may have a thread which took SIGCHLD, whose mask is not ours
+    reap();  // a library that was preloaded into us may have a thread which took SIGCHLD, whose mask is not
+             // ours
     options_.looked(accounts_.look(), accounts_);
     interval = std::min(2 * interval, kLookInterval);
     next_look = now() + interval;

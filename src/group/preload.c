@@ -1,8 +1,8 @@
 /* libsamepage-group.so: stops a program just before main and forks its copies there; see template_protocol.h.
  *
- * It stands in for libc's __libc_start_main: everything is loaded and relocated, the libraries' constructors have run.
- * It allocates nothing, and it edits the environment's strings and pointers itself, because a program's own getenv and
- * unsetenv (bash has them) would stand in for libc's here. */
+ * It stands in for libc's __libc_start_main: everything is loaded and relocated, the libraries' constructors
+ * have run. It allocates nothing, and it edits the environment's strings and pointers itself, because a
+ * program's own getenv and unsetenv (bash has them) would stand in for libc's here. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,19 +25,20 @@
 #define PR_SET_MEMORY_MERGE 67 /* Linux 6.4 */
 #endif
 
-typedef int main_function(int, char **, char **);
-typedef int start_function(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+typedef int main_function(int, char**, char**);
+typedef int start_function(main_function*, int, char**, void (*)(void), void (*)(void), void (*)(void),
+                           void*);
 
-extern char **environ;
+extern char** environ;
 
 /* The heap's: the next fork makes a copy of the program's start, not a worker of the program. */
 extern void samepage_heap_copy_next_fork(void) __attribute__((weak));
 
-/* What the kernel put on the stack: argc, the pointers to the arguments, NULL, those to the environment, NULL,
- * auxv; elsewhere the strings that they point to, one after the other. */
+/* What the kernel put on the stack: argc, the pointers to the arguments, NULL, those to the environment,
+ * NULL, auxv; elsewhere the strings that they point to, one after the other. */
 struct start {
   int argc;
-  char **argv;
+  char** argv;
 };
 
 struct control {
@@ -45,13 +46,13 @@ struct control {
   bool ksm;
 };
 
-static size_t count(char **strings) {
+static size_t count(char** strings) {
   size_t n = 0;
   while (strings[n]) ++n;
   return n;
 }
 
-static char **find(char **strings, const char *name) {
+static char** find(char** strings, const char* name) {
   const size_t length = strlen(name);
   for (; *strings; ++strings)
     if (strncmp(*strings, name, length) == 0 && (*strings)[length] == '=') return strings;
@@ -59,7 +60,7 @@ static char **find(char **strings, const char *name) {
 }
 
 /* Takes a string out of the vector and blanks it, so that /proc/PID/environ does not show it either. */
-static void remove_string(char **entry) {
+static void remove_string(char** entry) {
   memset(*entry, 0, strlen(*entry));
   do {
     entry[0] = entry[1];
@@ -67,10 +68,10 @@ static void remove_string(char **entry) {
 }
 
 /* Takes this library, the last entry, out of LD_PRELOAD. */
-static void remove_preload(char **environment) {
-  char **entry = find(environment, "LD_PRELOAD");
+static void remove_preload(char** environment) {
+  char** entry = find(environment, "LD_PRELOAD");
   if (!entry) return;
-  char *last = strrchr(*entry, ':');
+  char* last = strrchr(*entry, ':');
   if (last)
     memset(last, 0, strlen(last));
   else
@@ -78,8 +79,8 @@ static void remove_preload(char **environment) {
 }
 
 /* Whether the launcher speaks to this very process. */
-static bool read_control(const char *text, struct control *control) {
-  char *end;
+static bool read_control(const char* text, struct control* control) {
+  char* end;
   if (strtol(text, &end, 10) != getpid() || *end != ':') return false;
   control->fd = (int)strtol(end + 1, &end, 10);
   if (*end != ':') return false;
@@ -87,9 +88,9 @@ static bool read_control(const char *text, struct control *control) {
   return true;
 }
 
-/* Tells the kernel where arguments and environment are now, for ps and /proc. Needs no privilege, but a kernel with
- * CONFIG_CHECKPOINT_RESTORE; without it ps shows the template's extent of the same memory. */
-static void show_strings(const char *arguments, const char *environment, const char *end) {
+/* Tells the kernel where arguments and environment are now, for ps and /proc. Needs no privilege, but a
+ * kernel with CONFIG_CHECKPOINT_RESTORE; without it ps shows the template's extent of the same memory. */
+static void show_strings(const char* arguments, const char* environment, const char* end) {
   char text[1024];
   const int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
@@ -97,7 +98,7 @@ static void show_strings(const char *arguments, const char *environment, const c
   close(fd);
   if (got <= 0) return;
   text[got] = 0;
-  char *at = strrchr(text, ')');
+  char* at = strrchr(text, ')');
   if (!at) return;
   unsigned long long field[53] = {0}; /* by proc_pid_stat(5)'s numbers */
   at += 4;                            /* to the field after the state */
@@ -117,15 +118,16 @@ static void show_strings(const char *arguments, const char *environment, const c
   prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
 }
 
-/* Puts the copy's strings where the template's were, and the pointers to them, aligned to the right: what follows
- * them, auxv, does not move. */
-static bool put_strings(struct start *start, const struct samepage_fork *request, int block) {
-  char **const environment = start->argv + start->argc + 1;
-  char **const vector_end = environment + count(environment) + 1;
-  char *const first = start->argv[0];
-  char *const strings_end = vector_end[-2] + strlen(vector_end[-2]) + 1;
+/* Puts the copy's strings where the template's were, and the pointers to them, aligned to the right: what
+ * follows them, auxv, does not move. */
+static bool put_strings(struct start* start, const struct samepage_fork* request, int block) {
+  char** const environment = start->argv + start->argc + 1;
+  char** const vector_end = environment + count(environment) + 1;
+  char* const first = start->argv[0];
+  char* const strings_end = vector_end[-2] + strlen(vector_end[-2]) + 1;
   const size_t slots = (size_t)(vector_end - start->argv);
-  if (request->size > (size_t)(strings_end - first) || request->argc + request->envc + 2 > slots) return false;
+  if (request->size > (size_t)(strings_end - first) || request->argc + request->envc + 2 > slots)
+    return false;
 
   for (size_t done = 0; done < request->size;) {
     const ssize_t got = pread(block, first + done, request->size - done, (off_t)done);
@@ -134,14 +136,14 @@ static bool put_strings(struct start *start, const struct samepage_fork *request
   }
   memset(first + request->size, 0, (size_t)(strings_end - first) - request->size);
 
-  char **slot = vector_end - (request->argc + request->envc + 2);
+  char** slot = vector_end - (request->argc + request->envc + 2);
   start->argc = (int)request->argc;
   start->argv = slot;
-  ((long *)slot)[-1] = start->argc;
-  char *string = first;
+  ((long*)slot)[-1] = start->argc;
+  char* string = first;
   for (uint32_t i = 0; i < request->argc; ++i, string += strlen(string) + 1) *slot++ = string;
   *slot++ = NULL;
-  char *const environment_strings = string;
+  char* const environment_strings = string;
   environ = slot;
   for (uint32_t i = 0; i < request->envc; ++i, string += strlen(string) + 1) *slot++ = string;
   *slot = NULL;
@@ -149,8 +151,9 @@ static bool put_strings(struct start *start, const struct samepage_fork *request
   return true;
 }
 
-/* What a fresh copy does before it may go on to main. Any failure ends it: its parent is then not the launcher. */
-static void become_copy(struct start *start, const struct samepage_fork *request, const int *fds, int control,
+/* What a fresh copy does before it may go on to main. Any failure ends it: its parent is then not the
+ * launcher. */
+static void become_copy(struct start* start, const struct samepage_fork* request, const int* fds, int control,
                         pid_t launcher) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != launcher) _exit(127);
@@ -168,7 +171,7 @@ static pid_t fork_copy(void) {
 }
 
 /* Forks twice, so that the copy becomes a child of the launcher, which adopts orphans. True in the copy. */
-static bool make_copy(struct start *start, const struct samepage_fork *request, const int *fds, int control) {
+static bool make_copy(struct start* start, const struct samepage_fork* request, const int* fds, int control) {
   const pid_t launcher = getppid();
   int orphaned[2]; /* closes when the process between has gone */
   struct samepage_forked answer = {.rank = request->rank};
@@ -206,7 +209,7 @@ static bool make_copy(struct start *start, const struct samepage_fork *request, 
   return false;
 }
 
-static bool receive(int control, struct samepage_fork *request, int *fds) {
+static bool receive(int control, struct samepage_fork* request, int* fds) {
   union {
     struct cmsghdr header;
     char space[CMSG_SPACE(4 * sizeof(int))];
@@ -218,7 +221,7 @@ static bool receive(int control, struct samepage_fork *request, int *fds) {
   do {
     got = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  const struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (got != sizeof *request || !header || header->cmsg_len != CMSG_LEN(4 * sizeof(int))) return false;
   memcpy(fds, CMSG_DATA(header), 4 * sizeof(int));
   return true;
@@ -233,8 +236,8 @@ static bool has_interval_timer(void) {
 }
 
 /* Serves the launcher until it closes the socket. Returns in the copies alone. */
-static void serve_as_template(struct start *start, int control) {
-  char **const environment = start->argv + start->argc + 1;
+static void serve_as_template(struct start* start, int control) {
+  char** const environment = start->argv + start->argc + 1;
   const struct samepage_hello hello = {
       .environment = environ == environment ? (uint32_t)count(environment) : 0,
       .interval_timer = has_interval_timer(),
@@ -249,23 +252,23 @@ static void serve_as_template(struct start *start, int control) {
   _exit(0);
 }
 
-__attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv,
+__attribute__((visibility("default"))) int __libc_start_main(main_function* main, int argc, char** argv,
                                                              void (*init)(void), void (*fini)(void),
-                                                             void (*rtld_fini)(void), void *stack_end) {
+                                                             void (*rtld_fini)(void), void* stack_end) {
   struct start start = {argc, argv};
-  char **const entry = find(argv + argc + 1, SAMEPAGE_CONTROL);
+  char** const entry = find(argv + argc + 1, SAMEPAGE_CONTROL);
   struct control control;
   if (entry && read_control(strchr(*entry, '=') + 1, &control)) {
     if (control.fd >= 0) {
       fcntl(control.fd, F_SETFD, FD_CLOEXEC);
       serve_as_template(&start, control.fd);
     } else {
-      char **const now = find(environ, SAMEPAGE_CONTROL);
+      char** const now = find(environ, SAMEPAGE_CONTROL);
       if (now) remove_string(now);
       remove_preload(environ);
     }
     if (control.ksm) prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0);
   }
-  start_function *const real = (start_function *)dlsym(RTLD_NEXT, "__libc_start_main");
+  start_function* const real = (start_function*)dlsym(RTLD_NEXT, "__libc_start_main");
   return real(main, start.argc, start.argv, init, fini, rtld_fini, stack_end);
 }

@@ -1,4 +1,5 @@
-// Any bytes may come in place of the kernel's text; the parsers answer or refuse, within the bytes they were given.
+// Any bytes may come in place of the kernel's text; the parsers answer or refuse, within the bytes they were
+// given.
 #include <cstddef>
 #include <cstdint>
 
