@@ -41,7 +41,7 @@ std::filesystem::path find_program(const std::string& name, const std::string& p
   bool seen = false;
   std::istringstream folders(path);
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::filesystem::path candidate = std::filesystem::path(folder.empty() ? "." : folder) / name;
+    std::filesystem::path candidate = std::filesystem::path(folder.empty() ? "." : folder) / name;
     if (is_executable(candidate)) return candidate;
     seen = seen || is_file(candidate);
   }
@@ -107,7 +107,7 @@ Interpreter parse_interpreter(const std::string& first_line) {
   text.erase(0, text.find_first_not_of(" \t"));
   text.erase(text.find_last_not_of(" \t\r") + 1);
   const auto blank = text.find_first_of(" \t");
-  const Interpreter plain = [&] {
+  Interpreter plain = [&] {
     Interpreter found{{text.substr(0, blank)}};
     if (blank != text.npos) found.words.push_back(text.substr(text.find_first_not_of(" \t", blank)));
     return found;
