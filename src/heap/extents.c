@@ -84,6 +84,15 @@ static void refresh_statistics(void) {
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
 }
 
+static bool layout_kept;
+
+static void never_purge(const heap_arena* arena) {
+  ssize_t never = -1;
+  char key[64];
+  snprintf(key, sizeof key, "arena.%u.dirty_decay_ms", arena->index);
+  je_mallctl(key, NULL, NULL, &never, sizeof never);
+}
+
 static heap_arena* create(heap_role role, unsigned generation) {
   if (arena_count == MAX_ARENAS) return NULL;
   heap_arena* arena = &arenas[arena_count];
@@ -96,6 +105,7 @@ static heap_arena* create(heap_role role, unsigned generation) {
   snprintf(key, sizeof key, "arena.%u.extent_hooks", arena->index);
   if (je_mallctl(key, NULL, NULL, &hooks, sizeof hooks)) return NULL;
   ++arena_count;
+  if (layout_kept && role == HEAP_CONSTANT) never_purge(arena);
   return arena;
 }
 
@@ -200,6 +210,14 @@ void heap_arenas_unlock(void) {
 void heap_arenas_forked(void) {
   for (unsigned i = 0; i < arena_count; ++i) arenas[i].threads = 0;
   pthread_mutex_unlock(&lock); /* held by the thread that forked, which is this one */
+}
+
+void heap_arenas_keep_layout(void) {
+  pthread_mutex_lock(&lock);
+  layout_kept = true;
+  for (unsigned i = 0; i < arena_count; ++i)
+    if (arenas[i].role == HEAP_CONSTANT) never_purge(&arenas[i]);
+  pthread_mutex_unlock(&lock);
 }
 
 void heap_extent_drop(void* block, size_t size) {

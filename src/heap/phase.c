@@ -66,6 +66,7 @@ static void in_child(void) {
 /* For a launcher that forks copies of a program before its main: the next child of this process stays in the
  * constant phase. */
 __attribute__((visibility("default"))) void samepage_heap_copy_next_fork(void) {
+  heap_arenas_keep_layout();
   atomic_store(&copy_next_fork, true);
 }
 
