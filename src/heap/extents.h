@@ -32,8 +32,9 @@ void heap_arenas_lock(void);
 void heap_arenas_unlock(void);
 void heap_arenas_forked(void); /* in the child: unlocks, and no thread but the caller is left */
 
-/* Copies of one program: free constant pages stay until settle, because jemalloc's purging goes by the clock,
- * and copies whose blocks came to lie differently have no equal pages. */
+/* Copies of one program: free constant pages stay until settle (when the last thread leaves their arena),
+ * because jemalloc's purging goes by the clock, and copies whose blocks came to lie differently have no equal
+ * pages. */
 void heap_arenas_keep_layout(void);
 
 /* Gives the pages inside a large constant block that is being freed back to the kernel: a child may have
