@@ -6,12 +6,25 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/samepage DESTINATION ${CMAKE_INS
 if(TARGET samepage)
   install(TARGETS samepage RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET samepage_watchdog)
+  # The unit names the program's place, which is known at installation alone (cmake --install --prefix).
+  install(CODE "
+    cmake_path(ABSOLUTE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY \"\$ENV{PWD}\" NORMALIZE OUTPUT_VARIABLE prefix)
+    cmake_path(APPEND prefix \"${CMAKE_INSTALL_BINDIR}\" OUTPUT_VARIABLE bin)
+    cmake_path(APPEND prefix \"${CMAKE_INSTALL_DOCDIR}\" OUTPUT_VARIABLE doc)
+    configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/samepage-watchdog.service.in\"
+      \"${PROJECT_BINARY_DIR}/samepage-watchdog.service\" @ONLY)")
+  install(FILES ${PROJECT_BINARY_DIR}/samepage-watchdog.service DESTINATION lib/systemd/system)
+  install(FILES ${PROJECT_SOURCE_DIR}/docs/watchdog.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
 if(TARGET samepage_group_preload)
   install(TARGETS samepage_group_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
 
-# What others link to: Samepage::samepage (the API) and Samepage::heap (the malloc).
-foreach(target samepage_api:samepage samepage_heap:heap)
+# What others link to: Samepage::samepage (the API), Samepage::census (include/samepage/census.hpp),
+# Samepage::farm (include/samepage/farm.hpp), Samepage::hep (hep.hpp) and Samepage::heap (the malloc).
+foreach(target samepage_api:samepage samepage_census_api:census samepage_farm_api:farm samepage_hep_api:hep
+        samepage_heap:heap)
   string(REPLACE ":" ";" target ${target})
   list(POP_FRONT target name)
   if(TARGET ${name})
@@ -36,5 +49,8 @@ install(FILES ${PROJECT_BINARY_DIR}/SamepageConfig.cmake ${PROJECT_BINARY_DIR}/S
 cmake_path(SET pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}/${pkgconfig_dir}
   OUTPUT_VARIABLE pkgconfig_to_prefix)
-configure_file(${CMAKE_CURRENT_LIST_DIR}/samepage.pc.in ${PROJECT_BINARY_DIR}/samepage.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/samepage.pc DESTINATION ${pkgconfig_dir})
+foreach(library samepage samepage-farm samepage-hep)
+  set(pkgconfig_name ${library})
+  configure_file(${CMAKE_CURRENT_LIST_DIR}/samepage.pc.in ${PROJECT_BINARY_DIR}/${library}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${library}.pc DESTINATION ${pkgconfig_dir})
+endforeach()

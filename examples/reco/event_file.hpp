@@ -3,9 +3,8 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <samepage/hep.hpp>
 #include <string>
-
-#include "line_reader.hpp"
 
 namespace reco {
 
@@ -32,16 +31,11 @@ class EventFile {
   std::optional<EventText> next();
 
  private:
-  void open();
-  [[noreturn]] void fail(const std::string& what) const;
-
   std::mutex mutex_;
   const std::string path_;
   const int times_;
   const Slice slice_;
-  std::optional<LineReader> lines_;
-  std::string header_;   // everything before the first event
-  std::string pending_;  // the first line of the event to come; empty before the first and after the last
+  std::optional<samepage::hep::HepMC3File> file_;
   int replay_ = 0;
   std::int64_t number_ = 0;  // of the event to come
 };

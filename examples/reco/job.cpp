@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "jets.hpp"
-#include "reconstruction.hpp"
 #include "workers.hpp"
 
 namespace reco {
@@ -28,17 +27,17 @@ void report(std::size_t events, double seconds, const Conditions& conditions) {
 }
 
 /// All events of the slice, in this process.
-Result process(const Job& job, const Conditions& conditions) {
+Result process(const Job& job, Intervals& intervals) {
   const auto start = std::chrono::steady_clock::now();
   EventFile events(job.events, job.times, job.slice);
-  const Reconstruction reconstruction(conditions);
   prepare_jets();
 
-  std::vector<Result> parts(job.threads, {conditions.run(), conditions.digest().combined(), {}, {}});
+  std::vector<Result> parts(job.threads, intervals.head());
   std::vector<std::exception_ptr> failures(job.threads);
   const auto process_part = [&](int part) {
     try {
-      while (const auto event = events.next()) reconstruction.process(*event, parts[part]);
+      while (const auto event = events.next())
+        intervals.at(event->number)->reconstruction.process(*event, parts[part]);
     } catch (...) {
       failures[part] = std::current_exception();
     }
@@ -53,26 +52,27 @@ Result process(const Job& job, const Conditions& conditions) {
   }
   const Result result = merge(parts);
   report(result.events.size(),
-         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), conditions);
+         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+         *intervals.present()->conditions);
   std::this_thread::sleep_until(job.stay_until);
   return result;
 }
 
-/// The share of worker `index`: every job.workers'th event of the slice.
+/// The share of fork `index`: every job.forks'th event of the slice.
 Job share(const Job& job, int index) {
   Job result = job;
-  result.slice = {job.slice.index + index * job.slice.count, job.slice.count * job.workers};
-  result.workers = 1;
+  result.slice = {job.slice.index + index * job.slice.count, job.slice.count * job.forks};
+  result.forks = 1;
   return result;
 }
 
 }  // namespace
 
-Result run(const Job& job, const Conditions& conditions) {
-  if (job.workers == 1) return process(job, conditions);
-  const auto work = [&](int index) { return to_text(process(share(job, index), conditions)); };
+Result run(const Job& job, Intervals& intervals) {
+  if (job.forks == 1) return process(job, intervals);
+  const auto work = [&](int index) { return to_text(process(share(job, index), intervals)); };
   std::vector<Result> parts;
-  for (const std::string& text : run_workers(job.workers, work))
+  for (const std::string& text : run_workers(job.forks, work))
     parts.push_back(from_text(text, "a worker's answer"));
   return merge(parts);
 }

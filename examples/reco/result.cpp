@@ -70,16 +70,26 @@ Result merge(const std::vector<Result>& parts) {
   return whole;
 }
 
-std::string to_text(const Result& result) {
+std::string line_of(const EventRecord& event) {
+  return to_json(event).dump() + "\n";
+}
+
+std::string to_text(const Result& result, std::string_view lines) {
   std::string text = "{\"format\": " + json(kFormat).dump() + ", \"run\": " + std::to_string(result.run) +
                      ", \"conditions\": " + std::to_string(result.conditions) +
                      ",\n\"histograms\": " + result.histograms.to_json().dump() + ",\n\"events\": [";
-  const char* separator = "\n";
-  for (const EventRecord& event : result.events) {
-    text += separator + to_json(event).dump();
-    separator = ",\n";
+  for (const char* separator = "\n"; !lines.empty(); separator = ",\n") {
+    const std::size_t end = lines.find('\n');
+    (text += separator) += lines.substr(0, end);
+    lines.remove_prefix(end + 1);
   }
   return text + "\n]}\n";
+}
+
+std::string to_text(const Result& result) {
+  std::string lines;
+  for (const EventRecord& event : result.events) lines += line_of(event);
+  return to_text(result, lines);
 }
 
 Result from_text(const std::string& text, const std::string& name) {

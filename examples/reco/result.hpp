@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "histograms.hpp"
@@ -33,6 +34,10 @@ Result merge(const std::vector<Result>& parts);
 
 /// JSON with one event per line.
 std::string to_text(const Result& result);
+/// The same from lines of line_of(), in order; what `result` holds of events is ignored.
+std::string to_text(const Result& result, std::string_view lines);
+/// The event's line in the text, with its newline.
+std::string line_of(const EventRecord& event);
 /// `name` is for the message of the UsageError that is thrown if the text is not a result.
 Result from_text(const std::string& text, const std::string& name);
 

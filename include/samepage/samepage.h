@@ -20,7 +20,12 @@ enum {
   SAMEPAGE_OK = 0,
   SAMEPAGE_NO_HEAP = 1,         /* libsamepage-heap.so is not in this process */
   SAMEPAGE_ALREADY_SETTLED = 2, /* before, or this is a forked child, which is past it from the start */
-  SAMEPAGE_INVALID = 3          /* an argument is null or out of range */
+  SAMEPAGE_INVALID = 3,         /* an argument is null or out of range */
+  SAMEPAGE_NOTHING_DONE = 4,    /* the store left something as it was: its statistics say why */
+  SAMEPAGE_NO_KSM = 5,          /* this kernel has no KSM, or not this part of it */
+  SAMEPAGE_SYSTEM = 6,          /* the system refused: errno says why */
+  SAMEPAGE_NO_WATCHDOG = 7,     /* samepage watchdog does not run, or does not answer */
+  SAMEPAGE_REFUSED = 8          /* the watchdog said no */
 };
 
 /* A constant string, also for codes that do not exist. */
@@ -52,6 +57,95 @@ typedef struct {
 } samepage_heap_stats;
 
 SAMEPAGE_API int samepage_heap_statistics(samepage_heap_stats* stats);
+
+/* ---- the store: docs/store.md ---- */
+
+/* Shares this process's constants, now and completely, with its relatives: the other copies of a `samepage
+ * run`, the process that forked it, its siblings and the children that it will fork. Settles the process if
+ * that has not happened. The bytes of the process do not change. Takes some 0.5 s per GB at most. */
+SAMEPAGE_API int samepage_seal(void);
+
+/* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 µs per
+ * page that was written. */
+SAMEPAGE_API int samepage_reshare(void);
+
+/* Turns the store off in this process, for good: its constants become private memory again, with the bytes
+ * that they have. Needs as much memory. */
+SAMEPAGE_API int samepage_unseal(void);
+
+/* Why the store left something as it was. */
+typedef enum {
+  SAMEPAGE_STORE_OFF,           /* SAMEPAGE_STORE=off, or samepage_unseal() */
+  SAMEPAGE_STORE_ALONE,         /* nobody to share with */
+  SAMEPAGE_STORE_SMALL,         /* fewer constants than SAMEPAGE_STORE_MIN */
+  SAMEPAGE_STORE_THREADS,       /* other threads could not be stopped */
+  SAMEPAGE_STORE_PINNED,        /* memory is pinned for the kernel or a device (VmPin) */
+  SAMEPAGE_STORE_ASYNC_IO,      /* an AIO context or an io_uring may write to memory at any time */
+  SAMEPAGE_STORE_TRACED,        /* a debugger is attached */
+  SAMEPAGE_STORE_LOCKED,        /* constants are locked (mlock), or all that is mapped from now on */
+  SAMEPAGE_STORE_PAGEMAP,       /* /proc/self/pagemap cannot be read: changed user, no /proc */
+  SAMEPAGE_STORE_MEMORY_FILE,   /* no memory file: not permitted, or none left that the process inherited */
+  SAMEPAGE_STORE_DESCRIPTORS,   /* too few file descriptors */
+  SAMEPAGE_STORE_ADDRESS_SPACE, /* a limit on the address space (RLIMIT_AS) */
+  SAMEPAGE_STORE_MAP_COUNT,     /* vm.max_map_count would come too near */
+  SAMEPAGE_STORE_MEMORY,        /* no memory for publishing: a cgroup's limit, or that of shared memory */
+  SAMEPAGE_STORE_HOLDER,        /* what a relative holds or published is not what it should be */
+  SAMEPAGE_STORE_BUSY,          /* another thread or process was at it */
+  SAMEPAGE_STORE_REASONS
+} samepage_store_reason;
+
+/* The reason's name in the statistics, such as "async_io". NULL if there is none. */
+SAMEPAGE_API const char* samepage_store_reason_name(int reason);
+
+/* Of this process. Sizes in bytes, times in seconds. A forked child starts with `sealed` of its parent and
+ * the rest zero. */
+typedef struct {
+  size_t sealed;         /* constants that are mapped from the store now */
+  size_t published;      /* put into the store by this process */
+  size_t found;          /* found there, equal, and mapped */
+  size_t private_before; /* of the sealed, private to this process when the last pass began */
+  size_t private_after;  /* and when it ended */
+  size_t given_back;     /* by all passes */
+  size_t given_up;       /* pages that are written again after every pass, and so are left alone now */
+  size_t plain_again;    /* sealed once, and now plain memory: freed, or mostly rewritten */
+  size_t huge;           /* published in 2 MB pages */
+  unsigned long passes;
+  unsigned long faults_caused; /* pages given back that were written again */
+  double seal_seconds;         /* CPU time of sealing */
+  double pass_seconds;         /* CPU time of passes */
+  double longest_pause;        /* of any thread, other than in samepage_seal() and its like */
+  unsigned long reasons[SAMEPAGE_STORE_REASONS]; /* how often each kept the store from something */
+} samepage_store_stats;
+
+SAMEPAGE_API int samepage_store_statistics(samepage_store_stats* stats);
+
+/* ---- the kernel's Samepage Merging (KSM): docs/ksm.md. Needs neither the heap nor privilege ---- */
+
+/* Lets KSM merge the whole pages of [begin, begin + size), if they are private anonymous memory; other memory
+ * is passed over. Children inherit it, exec'd programs do not. */
+SAMEPAGE_API int samepage_ksm_register(const void* begin, size_t size);
+/* Takes them out again: each merged page takes memory of its own. */
+SAMEPAGE_API int samepage_ksm_deregister(const void* begin, size_t size);
+
+/* The same for all that the process has and will have (Linux 6.4), but for what is registered by itself. */
+SAMEPAGE_API int samepage_ksm_register_all(void);
+SAMEPAGE_API int samepage_ksm_deregister_all(void);
+
+/* Of this process, in bytes; what an older kernel does not tell is 0. */
+typedef struct {
+  size_t merged;    /* in merged pages */
+  size_t zero;      /* in pages of zeros that KSM replaced (use_zero_pages) */
+  size_t looked_at; /* known to ksmd, which keeps 64 bytes for each page */
+  long long profit; /* merged + zero - what ksmd keeps */
+  int registered_all;
+} samepage_ksm_stats;
+
+SAMEPAGE_API int samepage_ksm_statistics(samepage_ksm_stats* stats);
+
+/* Asks samepage watchdog to have this process merged fast now: worth it once much has been registered. Waits
+ * two seconds at most for the answer, not for the merging. After SAMEPAGE_REFUSED the watchdog's reason
+ * stands in `reason`, cut to `size` bytes with the NUL; it may be NULL. */
+SAMEPAGE_API int samepage_ksm_burst(char* reason, size_t size);
 
 #ifdef __cplusplus
 }

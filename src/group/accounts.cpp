@@ -6,13 +6,15 @@
 
 #include <algorithm>
 
+#include "group/process_share.hpp"
+
 namespace samepage {
 namespace {
 
-constexpr double kGrowth = 1.01;                 // settled: less than this in a second
-constexpr double kNearLargest = 0.8;             // of the largest Σ RSS: event memory comes and goes
-constexpr double kShareOfProcessor = 0.02;       // what measuring may cost
-constexpr std::uint64_t kBytesPerRmapItem = 64;  // struct ksm_rmap_item
+constexpr double kGrowth = 1.01;            // settled: less than this in a second
+constexpr double kNearLargest = 0.8;        // of the largest Σ RSS: event memory comes and goes
+constexpr double kShareOfProcessor = 0.02;  // what measuring may cost
+constexpr std::size_t kLongestName = 15;    // TASK_COMM_LEN
 
 double seconds(clockid_t clock) {
   timespec now;
@@ -42,7 +44,8 @@ bool CountedSample::offer(const GroupTotals& totals) {
   return true;
 }
 
-void Accounts::add_copy(unsigned copy, pid_t pid) {
+void Accounts::add_copy(unsigned copy, pid_t pid, const std::string& name,
+                        const std::vector<std::string>& command) {
   copies_[copy] = pid;
   tree_.add_copy(copy, pid);
   if (const auto stat = proc_.stat(pid)) {
@@ -50,7 +53,8 @@ void Accounts::add_copy(unsigned copy, pid_t pid) {
     row.copy = copy;
     row.pid = pid;
     row.ppid = stat->ppid;
-    row.name = stat->comm;
+    row.name = name.substr(0, kLongestName);
+    row.command = joined(command);
     latest_[pid] = {pid, stat->start_time};
   }
 }
@@ -82,8 +86,9 @@ GroupGlance Accounts::look() {
     row.ppid = stat.ppid;
     const auto head = copies_.find(copy);
     const bool is_copy = head != copies_.end() && head->second == stat.pid;
-    row.own_layout =
-        is_copy && layout_ && (layout_->code != stat.start_code || layout_->stack != stat.start_stack);
+    // Without a stack the kernel does not say: it is about to end, or not ours to look into.
+    if (is_copy && layout_ && stat.start_stack)
+      row.own_layout = *layout_ != Layout{stat.start_code, stat.start_stack};
     if (const auto line = proc_.cmdline(stat.pid); line && (row.command.empty() || row.name != stat.comm))
       row.command = joined(*line);
     row.name = stat.comm;
@@ -110,38 +115,23 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   totals.time = seconds(CLOCK_REALTIME);
   totals.settled = settled;
   std::map<Key, ProcessRow> rows;
-  const auto share_of = [&](pid_t pid, const SmapsRollup& memory) {
-    const auto status = proc_.status(pid);
-    const auto ksm = proc_.ksm_stat(pid);
-    const std::uint64_t items = ksm ? ksm->rmap_items.value_or(0) : 0;
-    return memory.pss + memory.swap_pss.value_or(0) + (status ? status->vm_pte.value_or(0) : 0) +
-           items * kBytesPerRmapItem / 1024;
-  };
   for (const auto& [copy, stat] : members) {
     const Key key{stat.pid, stat.start_time};
     ProcessRow& row = rows_[key];
-    const auto memory = proc_.smaps_rollup(stat.pid);
-    const auto status = proc_.status(stat.pid);
-    if (memory.denied && status && status->vm_rss) {  // an upper bound, so that nothing is flattered
-      totals.together_kb += *status->vm_rss;
-      totals.alone_kb += *status->vm_rss;
-    } else if (!memory) {
-      continue;  // it has just ended
-    } else {
-      const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);
-      row.private_kb = memory->private_clean + memory->private_dirty;
-      row.shared_kb = memory->shared_clean + memory->shared_dirty;
-      row.shared_data_kb = std::min(*row.shared_kb, data - std::min(data, memory->private_dirty));
-      row.pss_kb = memory->pss;
-      row.ksm_kb = memory->ksm;
-      if (const auto ksm = proc_.ksm_stat(stat.pid); !row.ksm_kb && ksm && ksm->merging_pages)
-        row.ksm_kb = *ksm->merging_pages * page_kb();
-      totals.private_kb += *row.private_kb;
-      totals.shared_kb += *row.shared_kb;
-      totals.shared_data_kb += *row.shared_data_kb;
-      totals.together_kb += share_of(stat.pid, *memory);
-      totals.alone_kb += memory->rss;
+    const auto share = process_share(proc_, stat.pid);
+    if (!share) continue;  // it has just ended
+    if (!share->hidden) {
+      row.private_kb = share->private_kb;
+      row.shared_kb = share->shared_kb;
+      row.shared_data_kb = share->shared_data_kb;
+      row.pss_kb = share->pss;
+      row.ksm_kb = share->ksm;
     }
+    totals.private_kb += share->private_kb;
+    totals.shared_kb += share->shared_kb;
+    totals.shared_data_kb += share->shared_data_kb;
+    totals.together_kb += share->together_kb();
+    totals.alone_kb += share->rss;
     ++totals.processes;
     if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid)
       ++totals.copies;
@@ -149,7 +139,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   }
   if (totals.processes == 0) return;
   if (template_)
-    if (const auto memory = proc_.smaps_rollup(template_)) totals.together_kb += share_of(template_, *memory);
+    if (const auto share = process_share(proc_, template_)) totals.together_kb += share->together_kb();
   samples_.push_back(totals);
   if (settled && settled_.offer(totals)) settled_rows_ = rows;
   if (growing_.offer(totals)) growing_rows_ = std::move(rows);

@@ -63,11 +63,15 @@ class CountedSample {
 /// The memory of a group of processes over time, at a cost of at most 2 % of one processor.
 class Accounts {
  public:
-  Accounts(const ProcFs& proc, pid_t launcher) : proc_(proc), tree_(proc, launcher) {}
+  /// Both are borrowed.
+  Accounts(const ProcFs& proc, ProcessTree& tree) : proc_(proc), tree_(tree) {}
 
-  void add_copy(unsigned copy, pid_t pid);
-  /// The process that the copies are forked from: its share is held too. 0 when it has gone.
+  /// `name` as in ps.
+  void add_copy(unsigned copy, pid_t pid, const std::string& name, const std::vector<std::string>& command);
+  /// The process that the copies are forked from, now that it stands before main: its layout is theirs, and
+  /// its share of memory is held too until it has gone.
   void set_template(pid_t pid);
+  void template_gone() { template_ = 0; }
   /// Looks at every process now, into its page tables only when that is due.
   GroupGlance look();
   /// wait4(2) reported the end of a process of the group or of another child.
@@ -90,7 +94,7 @@ class Accounts {
   void measure(const std::vector<ProcessTree::Member>& members, bool settled);
 
   const ProcFs& proc_;
-  ProcessTree tree_;
+  ProcessTree& tree_;
   std::map<unsigned, pid_t> copies_;
   pid_t template_ = 0;
   std::optional<Layout> layout_;

@@ -36,11 +36,15 @@ void Environment::set(std::string_view name, std::string_view value) {
   entries_.push_back(fmt::format("{}={}", name, value));
 }
 
-void seed_hashes(Environment& environment) {
-  std::random_device random;  // the kernel's: not to be guessed from outside
-  if (!environment.has("PYTHONHASHSEED")) environment.set("PYTHONHASHSEED", std::to_string(random() | 1U));
+HashSeeds HashSeeds::random() {
+  std::random_device random;
+  return {random() | 1U, std::uint64_t{random()} << 32 | random()};
+}
+
+void seed_hashes(Environment& environment, const HashSeeds& seeds) {
+  if (!environment.has("PYTHONHASHSEED")) environment.set("PYTHONHASHSEED", std::to_string(seeds.python));
   if (!environment.has("PERL_HASH_SEED") && !environment.has("PERL_PERTURB_KEYS")) {
-    environment.set("PERL_HASH_SEED", fmt::format("{:08x}{:08x}", random(), random()));
+    environment.set("PERL_HASH_SEED", fmt::format("{:016x}", seeds.perl));
     environment.set("PERL_PERTURB_KEYS", "2");  // deterministic: derived from the seed
   }
 }
@@ -48,6 +52,10 @@ void seed_hashes(Environment& environment) {
 void preload_heap(Environment& environment, const std::string& library) {
   const std::string others = environment.get("LD_PRELOAD");
   environment.set("LD_PRELOAD", others.empty() ? library : library + ':' + others);
+}
+
+void share_interpreter_arenas(Environment& environment) {
+  if (!environment.has("PYTHONMALLOC")) environment.set("PYTHONMALLOC", "malloc");
 }
 
 }  // namespace samepage

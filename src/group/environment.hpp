@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,10 +22,21 @@ class Environment {
   std::vector<std::string> entries_;
 };
 
-/// Gives Python's and Perl's hash tables one fresh random seed, unless the user chose one.
-void seed_hashes(Environment& environment);
+/// Seeds of hash tables, the same in all processes that are to build the same tables.
+struct HashSeeds {
+  std::uint32_t python;
+  std::uint64_t perl;
+  static HashSeeds random();  ///< from the kernel: not to be guessed from outside
+};
+
+/// Gives Python's and Perl's hash tables one seed, unless the user chose one.
+void seed_hashes(Environment& environment, const HashSeeds& seeds = HashSeeds::random());
 
 /// Puts the heap in front of what is already preloaded.
 void preload_heap(Environment& environment, const std::string& library);
+
+/// Lets CPython take its objects from malloc (PYTHONMALLOC=malloc) and not from arenas of its own, which the
+/// store cannot share, unless the user chose something.
+void share_interpreter_arenas(Environment& environment);
 
 }  // namespace samepage

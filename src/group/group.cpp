@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -13,17 +14,22 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <set>
 #include <system_error>
 
 #include "group/environment.hpp"
+#include "group/guard.hpp"
 #include "group/output.hpp"
 #include "group/preloads.hpp"
 #include "group/program.hpp"
+#include "group/store_files.hpp"
 #include "group/template.hpp"
 #include "linux/signal_state.hpp"
 #include "linux/system_call.hpp"
 #include "linux/usage_error.hpp"
+#include "store/holder.h"
 
 #ifndef PR_GET_MEMORY_MERGE
 #define PR_GET_MEMORY_MERGE 68  // Linux 6.4
@@ -33,6 +39,9 @@ namespace samepage {
 namespace {
 
 constexpr double kFirstLook = 0.05, kLookInterval = 0.5;  // seconds; the interval doubles until it is reached
+constexpr double kSlowStart = 5;  // seconds before main, after which the user is told what is waited for
+constexpr int kPipeRead = 65536;
+constexpr int kKillRounds = 40;
 constexpr int kCannotStart = 126;
 
 double now() {
@@ -61,8 +70,10 @@ class Group {
 
  private:
   void plan();
+  void join_store();
+  void hold_store(Environment& environment);
   void start_template();
-  void template_is_ready();
+  void template_is_ready(bool ended = false);
   void start_more();
   void start(unsigned rank);
   std::array<UniqueFd, 3> make_streams(unsigned rank);
@@ -83,16 +94,19 @@ class Group {
   SignalState signals_{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE};
   ExecSettings exec_;
   ProcFs proc_;
-  Accounts accounts_{proc_, getpid()};
+  ProcessTree tree_{proc_, getpid()};
+  Accounts accounts_{proc_, tree_};
+  Guard guard_{proc_};  // forked first of all: it inherits no stream of a copy
   std::vector<Copy> copies_;
   UniqueFd nothing_;
+  std::optional<StoreFiles> store_;
+  std::optional<StoreJoin> joined_;
   std::optional<Template> template_;
   bool template_ready_ = false;
   std::size_t next_ = 0, running_ = 0;
   int interrupts_ = 0;
   bool stopping_ = false;
   std::vector<std::unique_ptr<Sink>> sinks_;
-  std::vector<UniqueFd> files_;
   std::vector<Stream> streams_;
   GroupResult result_;
 };
@@ -103,6 +117,7 @@ Group::Group(const GroupOptions& options) : options_(options), copies_(options.c
   nothing_ = UniqueFd(must(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null"));
   sinks_.push_back(std::make_unique<Sink>(STDOUT_FILENO, "standard output"));
   sinks_.push_back(std::make_unique<Sink>(STDERR_FILENO, "standard error"));
+  tree_.leave_out(guard_.pid());
   plan();
 }
 
@@ -119,7 +134,8 @@ void Group::plan() {
   const bool one_program = std::all_of(programs.begin(), programs.end(),
                                        [&](const Program& program) { return program.file == first.file; });
 
-  if (options_.seeds) seed_hashes(common);
+  if (options_.join) join_store();
+  if (options_.seeds) seed_hashes(common, joined_ ? joined_->seeds() : HashSeeds::random());
   if (options_.seeds && several && (name == "node" || name == "nodejs" || name == "ruby"))
     options_.note(
         fmt::format("{} chooses a hash seed in each process: equal tables will differ between copies", name));
@@ -132,14 +148,32 @@ void Group::plan() {
   else if (heap && first.no_heap)
     options_.note(
         fmt::format("the heap does not reach {}: {}; its memory is shared less", name, *first.no_heap));
+  else if (heap && first.zend && common.get("USE_ZEND_ALLOC") != "0")
+    options_.note(
+        fmt::format("the heap does not reach {}: PHP has a malloc of its own, which "
+                    "USE_ZEND_ALLOC=0 switches off; its memory is shared less",
+                    name));
   if (heap) preload_heap(common, *preloads.heap);
+  if (heap && options_.store) {
+    hold_store(common);
+    share_interpreter_arenas(common);
+  } else {
+    common.set("SAMEPAGE_STORE", "off");
+  }
   // A kernel before 6.4 cannot take a whole process: there the heap registers what is constant.
   if (options_.ksm && prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) < 0) common.set("SAMEPAGE_KSM", "constant");
   common.set("SAMEPAGE_COPIES", std::to_string(copies_.size()));
 
   if (options_.layout == Layout::fixed) {
-    exec_.fixed_layout = true;
-    options_.note("address randomisation is off for this group");
+    // Inherited by whatever is started from here on.
+    const int persona = personality(0xffffffff);
+    if (persona < 0 || personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE) < 0)
+      options_.note(
+          fmt::format("address randomisation cannot be switched off here ({}): "
+                      "each copy has a layout of its own",
+                      error_text(errno)));
+    else
+      options_.note("address randomisation is off for this group");
   }
   const bool hook = preloads.group && !first.no_preload;
   const bool forked = hook && options_.layout == Layout::fork && several && one_program;
@@ -161,31 +195,53 @@ void Group::plan() {
   }
 }
 
+void Group::join_store() {
+  std::string why_not;
+  joined_ = StoreJoin::join(*options_.join, why_not);
+  const std::string& name = options_.join->name;
+  if (!joined_)
+    options_.note(
+        fmt::format("store {}: not joined: {}; this job shares within itself alone", name, why_not));
+  else
+    options_.note(fmt::format("store {}: {}", name, joined_->is_first() ? "the first here" : "joined"));
+}
+
+void Group::hold_store(Environment& environment) {
+  if (joined_) {
+    environment.set(STORE_HOLDER_VARIABLE, joined_->files().address() + STORE_HOLDER_JOINED);
+    return;
+  }
+  std::string why_not;
+  store_ = StoreFiles::make(why_not);
+  if (store_)
+    environment.set(STORE_HOLDER_VARIABLE, store_->address());
+  else
+    options_.note(why_not);
+}
+
 void Group::start_template() {
   std::vector<Start> starts;
   for (const Copy& copy : copies_) starts.push_back(copy.start);
   starts.front().streams[0] = nothing_.get();
   try {
     template_.emplace(starts, *find_preloads().group, exec_, options_.ksm);
-    accounts_.set_template(template_->pid());
   } catch (const std::system_error& error) {
     throw UsageError(error.what(), kCannotStart);
   }
 }
 
-void Group::template_is_ready() {
+void Group::template_is_ready(bool ended) {
   const auto obstacle = template_->obstacle(proc_);
   if (!obstacle) {
     template_ready_ = true;
-    accounts_.set_template(template_->pid());  // its layout is known now that it was exec'd
+    accounts_.set_template(template_->pid());
     return;
   }
   if (!stopping_)
     options_.note(fmt::format("{} is started plainly, each copy with a layout of its own: {}",
                               copies_.front().start.file.filename().string(), *obstacle));
-  kill(template_->pid(), SIGKILL);
+  if (!ended) kill(template_->pid(), SIGKILL);
   template_.reset();
-  accounts_.set_template(0);
   if (!options_.ksm) return;
   for (Copy& copy : copies_) {
     append_preload(copy.start.environment, *find_preloads().group);
@@ -203,9 +259,9 @@ std::array<UniqueFd, 3> Group::make_streams(unsigned rank) {
   Sink* file = nullptr;
   if (options_.output) {
     const auto name = *options_.output / fmt::format("copy-{}.log", rank);
-    files_.emplace_back(open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!files_.back()) throw std::system_error(errno, std::generic_category(), name.string());
-    sinks_.push_back(std::make_unique<Sink>(files_.back().get(), name.string()));
+    UniqueFd fd(open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (!fd) throw std::system_error(errno, std::generic_category(), name.string());
+    sinks_.push_back(std::make_unique<Sink>(std::move(fd), name.string()));
     file = sinks_.back().get();
   }
   for (int i = 1; i < 3; ++i) {
@@ -233,7 +289,7 @@ void Group::start_more() {
       std::all_of(copies_.begin(), copies_.end(),
                   [](const Copy& copy) { return copy.pid || !copy.started || copy.ended; })) {
     template_.reset();  // it ends, and holds no memory any more
-    accounts_.set_template(0);
+    accounts_.template_gone();
   }
   if (!stopping_) return;
   for (; next_ < copies_.size(); ++next_) ended(static_cast<unsigned>(next_), 128 + SIGTERM, "not started");
@@ -256,7 +312,7 @@ void Group::start(unsigned rank) {
 
 void Group::began(unsigned rank, pid_t pid) {
   copies_[rank].pid = pid;
-  accounts_.add_copy(rank, pid);
+  accounts_.add_copy(rank, pid, copies_[rank].start.name, copies_[rank].start.argv);
   if (stopping_) kill(pid, SIGTERM);  // the signal that stops the group came before its PID did
 }
 
@@ -288,13 +344,19 @@ void Group::hear_signals() {
 }
 
 void Group::reap() {
-  if (template_ && template_ready_) hear_template();  // a copy may have ended before its start was heard of
   int status = 0;
   rusage usage;
   for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    const auto find = [&] {
+      return std::find_if(copies_.begin(), copies_.end(),
+                          [&](const Copy& one) { return one.pid == pid && !one.ended; });
+    };
+    auto copy = find();
+    if (copy == copies_.end() && template_ready_) {  // it may have ended before its start was heard of
+      hear_template();
+      copy = find();
+    }
     accounts_.ended(pid, status, usage);
-    const auto copy = std::find_if(copies_.begin(), copies_.end(),
-                                   [&](const Copy& one) { return one.pid == pid && !one.ended; });
     if (copy != copies_.end()) {
       const auto rank = static_cast<unsigned>(copy - copies_.begin());
       if (WIFSIGNALED(status))
@@ -303,9 +365,9 @@ void Group::reap() {
         ended(rank, WEXITSTATUS(status),
               WEXITSTATUS(status) ? fmt::format("exit {}", WEXITSTATUS(status)) : "");
     } else if (template_ && pid == template_->pid()) {
-      if (!template_ready_) template_is_ready();  // which finds that it has ended
+      if (!template_ready_) template_is_ready(true);
       template_.reset();
-      accounts_.set_template(0);
+      accounts_.template_gone();
       template_ready_ = false;
       for (unsigned rank = 0; rank < copies_.size(); ++rank)
         if (copies_[rank].started && !copies_[rank].pid && !copies_[rank].ended)
@@ -321,8 +383,7 @@ void Group::forward(const signalfd_siginfo& info) {
     kill_all(SIGKILL);
     return;
   }
-  if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT || signal == SIGHUP)
-    stopping_ = signal != SIGHUP;
+  if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT) stopping_ = true;
   for (const Copy& copy : copies_)
     if (copy.pid && !copy.ended && (!from_terminal || getpgid(copy.pid) != getpgrp())) kill(copy.pid, signal);
   if (template_ && stopping_ && !template_ready_) kill(template_->pid(), SIGKILL);
@@ -331,15 +392,12 @@ void Group::forward(const signalfd_siginfo& info) {
 void Group::kill_all(int signal) {
   stopping_ = true;
   if (template_) kill(template_->pid(), signal);
-  ProcessTree tree(proc_, getpid());
-  for (unsigned rank = 0; rank < copies_.size(); ++rank)
-    if (copies_[rank].pid && !copies_[rank].ended) tree.add_copy(rank, copies_[rank].pid);
-  for (const auto& member : tree.members()) kill(member.stat.pid, signal);
+  for (const auto& member : tree_.members()) kill(member.stat.pid, signal);
 }
 
 /// False at the stream's end.
 bool Group::pump(Stream& stream) {
-  char buffer[65536];
+  char buffer[kPipeRead];
   const ssize_t got = uninterrupted([&] { return read(stream.pipe.get(), buffer, sizeof buffer); });
   if (got < 0 && errno == EAGAIN) return true;
   if (got <= 0) {
@@ -355,6 +413,7 @@ bool Group::pump(Stream& stream) {
 }
 
 void Group::write_to(Sink& sink) {
+  if (!sink.is_own_file()) options_.writing();
   const int error = sink.write_some();
   if (error == 0) return;
   // Its writers find a closed pipe, as they would without us.
@@ -371,6 +430,9 @@ void Group::wait_for_something(double until) {
     polled.push_back({stream.sink->full() ? -1 : stream.pipe.get(), POLLIN, 0});
   const std::size_t first_sink = polled.size();
   for (const auto& sink : sinks_) polled.push_back({sink->waiting() ? sink->fd() : -1, POLLOUT, 0});
+  const std::size_t first_join = polled.size();
+  if (joined_)
+    for (const int fd : joined_->descriptors()) polled.push_back({fd, POLLIN, 0});
   const int timeout = static_cast<int>(std::max(0.0, until - now()) * 1000) + 1;
   if (poll(polled.data(), polled.size(), timeout) <= 0) return;
 
@@ -380,8 +442,16 @@ void Group::wait_for_something(double until) {
   std::erase_if(streams_, [&](const Stream& stream) {
     return std::find(ended_pipes.begin(), ended_pipes.end(), stream.pipe.get()) != ended_pipes.end();
   });
-  for (std::size_t i = first_sink; i < polled.size(); ++i)
+  for (std::size_t i = first_sink; i < first_join; ++i)
     if (polled[i].revents) write_to(*sinks_[i - first_sink]);
+  std::erase_if(sinks_, [&](const auto& sink) {
+    return sink->is_own_file() && !sink->waiting() &&
+           std::none_of(streams_.begin(), streams_.end(),
+                        [&](const Stream& stream) { return stream.sink == sink.get(); });
+  });
+  if (std::any_of(polled.begin() + static_cast<std::ptrdiff_t>(first_join), polled.end(),
+                  [](const pollfd& one) { return one.revents != 0; }))
+    joined_->hear();
   if (polled[1].revents & POLLIN) hear_template();
   if (polled[0].revents) hear_signals();
 }
@@ -392,8 +462,9 @@ void Group::drain() {
     return std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) { return sink->waiting(); });
   };
   for (auto stream = streams_.begin(); stream != streams_.end();) {
-    int bytes_left = 0;
-    while (pump(*stream) && (ioctl(stream->pipe.get(), FIONREAD, &bytes_left), bytes_left > 0)) {
+    int left = 0;  // by now: a process that lives on may never stop writing
+    ioctl(stream->pipe.get(), FIONREAD, &left);
+    for (; left > 0 && pump(*stream); left -= kPipeRead) {
     }
     if (stream->prefixer) stream->sink->add(stream->prefixer->finish());
     stream = streams_.erase(stream);
@@ -404,14 +475,24 @@ void Group::drain() {
 GroupResult Group::run() {
   double interval = kFirstLook;
   double next_look = now() + interval;
+  double slow_at = now() + kSlowStart;
   start_more();
   while (!done()) {
     wait_for_something(next_look);
     start_more();
+    if (template_ && !template_ready_ && now() >= slow_at) {
+      options_.note(
+          fmt::format("{} has not reached main after {} s (constructors of its libraries?); "
+                      "its copies start when it has",
+                      copies_.front().start.file.filename().string(), kSlowStart));
+      slow_at = std::numeric_limits<double>::infinity();
+    }
     if (now() < next_look) continue;
     reap();  // a library that was preloaded into us may have a thread which took SIGCHLD, whose mask is not
              // ours
+    if (template_ready_) hear_template();
     options_.looked(accounts_.look(), accounts_);
+    guard_.watch(tree_.known());
     interval = std::min(2 * interval, kLookInterval);
     next_look = now() + interval;
   }
@@ -419,12 +500,21 @@ GroupResult Group::run() {
     kill(template_->pid(), SIGKILL);
     template_.reset();
   }
+  // What was forked while the others were killed is killed too; what may not be killed is not waited for.
+  for (int round = 0; interrupts_ > 1 && round < kKillRounds && !tree_.members().empty(); ++round) {
+    kill_all(SIGKILL);
+    wait_for_something(now() + kFirstLook);
+  }
   drain();
-  ProcessTree tree(proc_, getpid());
-  result_.left_running = tree.members().size();
+  result_.left_running = tree_.members().size();
   result_.totals = accounts_.counted();
   result_.samples = accounts_.samples();
   result_.rows = accounts_.rows();
+  if (joined_) {
+    std::set<int> processes;
+    for (const ProcessRow& row : result_.rows) processes.insert(row.pid);
+    result_.joined = {options_.join->name, joined_->files().size(processes)};
+  }
   return std::move(result_);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "group/accounts.hpp"
+#include "group/store_join.hpp"
 
 namespace samepage {
 
@@ -23,9 +24,12 @@ struct GroupOptions {
   Layout layout = Layout::fork;
   bool seeds = true;  ///< one hash seed for the group
   bool heap = true;
+  bool store = true;                            ///< the heap's; see docs/store.md
+  std::optional<StoreJoin::Who> join;           ///< share the store with launchers that come to the same name
   bool ksm = false;                             ///< every copy opts in to the kernel's merging
   std::optional<std::filesystem::path> output;  ///< folder for a file per copy
   std::function<void(const std::string&)> note = [](const std::string&) {};  ///< a line for the user
+  std::function<void()> writing = [] {};  ///< a copy's output comes next on our own streams
   std::function<void(const GroupGlance&, const Accounts&)> looked = [](const GroupGlance&, const Accounts&) {
   };
 };
@@ -37,12 +41,19 @@ struct CopyEnd {
   std::string how;  ///< "exit 3", "killed by SIGKILL", "cannot be started: …"; empty: success
 };
 
+/// A store that was joined, as it was when the group ended.
+struct JoinedStore {
+  std::string name;
+  StoreFiles::Size size;
+};
+
 struct GroupResult {
   std::vector<CopyEnd> ends;
   bool output_lost = false;  ///< some output could not be written
   std::optional<GroupTotals> totals;
   std::vector<GroupTotals> samples;
   std::vector<ProcessRow> rows;
+  std::optional<JoinedStore> joined;
   std::size_t left_running = 0;  ///< descendants that live on
 };
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "linux/unique_fd.hpp"
+
 namespace samepage {
 
 /// Puts a prefix before each line of a stream that comes in pieces.
@@ -25,8 +27,10 @@ class Sink {
  public:
   /// `fd` is borrowed; `name` is for messages.
   Sink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+  Sink(UniqueFd file, std::string name) : file_(std::move(file)), fd_(file_.get()), name_(std::move(name)) {}
 
   int fd() const { return fd_; }
+  bool is_own_file() const { return static_cast<bool>(file_); }
   const std::string& name() const { return name_; }
   void add(std::string_view bytes) { pending_ += bytes; }
   bool waiting() const { return !pending_.empty(); }
@@ -37,6 +41,7 @@ class Sink {
   int write_some();
 
  private:
+  UniqueFd file_;
   int fd_;
   std::string name_;
   std::string pending_;

@@ -235,18 +235,25 @@ static bool has_interval_timer(void) {
   return false;
 }
 
-/* Serves the launcher until it closes the socket. Returns in the copies alone. */
+/* Serves the launcher until it closes the socket; signals from a terminal or to a process group are the
+ * copies' affair. Returns in the copies alone. */
 static void serve_as_template(struct start* start, int control) {
   char** const environment = start->argv + start->argc + 1;
   const struct samepage_hello hello = {
       .environment = environ == environment ? (uint32_t)count(environment) : 0,
       .interval_timer = has_interval_timer(),
   };
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &before);
   send(control, &hello, sizeof hello, MSG_NOSIGNAL);
   struct samepage_fork request;
   int fds[4];
   while (receive(control, &request, fds)) {
-    if (make_copy(start, &request, fds, control)) return;
+    if (make_copy(start, &request, fds, control)) {
+      sigprocmask(SIG_SETMASK, &before, NULL);
+      return;
+    }
     for (int i = 0; i < 4; ++i) close(fds[i]);
   }
   _exit(0);

@@ -28,6 +28,7 @@ std::optional<unsigned> ProcessTree::copy_of(const ProcStat& stat, const std::ma
   const auto known = known_.find(stat.pid);
   if (known != known_.end() && known->second.start_time == stat.start_time) return known->second.copy;
   std::optional<unsigned> copy;
+  if (stat.pid == left_out_) return std::nullopt;
   if (stat.ppid == launcher_) {
     if (const auto environment = proc_.environ(stat.pid)) copy = rank_in(*environment);
   } else if (const auto parent = alive.find(stat.ppid); parent != alive.end() && stat.ppid != stat.pid) {
@@ -46,6 +47,12 @@ std::vector<ProcessTree::Member> ProcessTree::members() {
   for (const auto& [pid, stat] : alive)
     if (const auto copy = copy_of(stat, alive); copy && stat.state != 'Z') members.push_back({*copy, stat});
   return members;
+}
+
+std::vector<ProcessId> ProcessTree::known() const {
+  std::vector<ProcessId> processes;
+  for (const auto& [pid, known] : known_) processes.push_back({pid, known.start_time});
+  return processes;
 }
 
 }  // namespace samepage

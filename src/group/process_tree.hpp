@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "group/guard.hpp"
 #include "linux/proc_fs.hpp"
 
 namespace samepage {
@@ -22,9 +23,13 @@ class ProcessTree {
 
   ProcessTree(const ProcFs& proc, pid_t launcher) : proc_(proc), launcher_(launcher) {}
 
+  /// A child of the launcher that belongs to no copy.
+  void leave_out(pid_t pid) { left_out_ = pid; }
   void add_copy(unsigned copy, pid_t pid);
   /// Everyone alive now, zombies left out.
   std::vector<Member> members();
+  /// Everyone found by members() who lived then.
+  std::vector<ProcessId> known() const;
 
  private:
   struct Known {
@@ -36,6 +41,7 @@ class ProcessTree {
 
   const ProcFs& proc_;
   pid_t launcher_;
+  pid_t left_out_ = 0;
   std::map<pid_t, Known> known_;
 };
 

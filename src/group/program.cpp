@@ -59,11 +59,12 @@ std::vector<std::string> words_of(const std::string& text) {
 /// The first line, and whether there are NULs in the file's first bytes.
 struct Beginning {
   std::string line;
-  bool binary;
+  bool binary;  ///< or it may be executed, but not read
 };
 
 Beginning beginning_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
+  if (!stream) return {{}, true};
   std::string bytes(256, '\0');  // BINPRM_BUF_SIZE: the kernel looks no further
   stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   bytes.resize(static_cast<std::size_t>(stream.gcount()));
@@ -98,6 +99,8 @@ void inspect(Program& program) {
     program.no_preload = "it does not start through libc";
   else if (elf->own_malloc)
     program.no_heap = "it has a malloc of its own";
+  else if (elf->zend)
+    program.zend = true;
 }
 
 }  // namespace
@@ -124,7 +127,9 @@ Interpreter parse_interpreter(const std::string& first_line) {
 }
 
 Program resolve_program(const std::vector<std::string>& command, const std::string& path) {
-  Program program{find_program(command.at(0), path), command, {}, {}, {}};
+  Program program;
+  program.file = find_program(command.at(0), path);
+  program.argv = command;
   program.name = program.file.filename();
   for (int depth = 0; depth < kDeepestScript; ++depth) {
     const Beginning beginning = beginning_of(program.file);

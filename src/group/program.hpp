@@ -16,6 +16,7 @@ struct Program {
   std::optional<std::string> no_preload;
   /// Why its memory is not the heap's.
   std::optional<std::string> no_heap;
+  bool zend = false;  ///< PHP: its memory is the heap's with USE_ZEND_ALLOC=0 alone
 };
 
 /// Finds a program as a shell would, through `path` (the value of PATH) if its name has no slash, and follows

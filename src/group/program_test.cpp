@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "linux/test_folder.hpp"
 #include "linux/usage_error.hpp"
 
 namespace samepage {
@@ -13,10 +14,7 @@ using testing::ElementsAre;
 
 class ScriptTest : public testing::Test {
  protected:
-  std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "program_test";
-
-  void SetUp() override { std::filesystem::create_directories(folder); }
-  void TearDown() override { std::filesystem::remove_all(folder); }
+  const TestFolder folder;
 
   std::string script(const std::string& name, const std::string& text) {
     const auto file = folder / name;

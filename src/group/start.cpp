@@ -1,7 +1,6 @@
 #include "group/start.hpp"
 
 #include <fcntl.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,8 +30,6 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
         entry.replace(at, 5, std::to_string(getpid()));
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
-  if (settings.fixed_layout)
-    personality(static_cast<unsigned long>(personality(0xffffffff)) | ADDR_NO_RANDOMIZE);
   for (int i = 0; i < 3; ++i)
     if (start.streams[i] != i) dup2(start.streams[i], i);
   if (settings.control >= 0) fcntl(settings.control, F_SETFD, 0);

@@ -24,8 +24,7 @@ struct Start {
 /// Settings of a process that is about to be exec'd.
 struct ExecSettings {
   sigset_t mask;
-  bool fixed_layout = false;  ///< without address randomisation
-  int control = -1;           ///< a descriptor that stays open over the exec
+  int control = -1;  ///< a descriptor that stays open over the exec
 };
 
 /// Starts a program as a child that is killed when the calling process ends. In `environment`, "{pid}" of an

@@ -65,6 +65,9 @@ Template::Template(const std::vector<Start>& starts, const std::string& library,
   }
   Start own = starts.front();
   own.argv.resize(arguments);
+  // It is no copy, and neither is what it forks until that has its own environment.
+  std::erase_if(own.environment,
+                [](const std::string& entry) { return entry.starts_with("SAMEPAGE_RANK="); });
   append_preload(own.environment, library);
 
   int ends[2];

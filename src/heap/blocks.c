@@ -43,9 +43,12 @@ void heap_free_slow(void* p) {
     je_free(p);
   } else {
     size_t size = je_sallocx(p, 0);
-    heap_constants_freed(size);
+    if (heap_is_constant(p)) heap_constants_freed(size);
     if (size >= LARGE) heap_extent_drop(p, size);
-    je_dallocx(p, MALLOCX_TCACHE_NONE); /* straight back to its arena, whose bookkeeping lies elsewhere */
+    /* Straight back to its arena, whose bookkeeping lies elsewhere; an ancestor's block not even that, since
+     * nobody may use it again and its bookkeeping is shared too, unless the arena is this generation's now.
+     */
+    if (!heap_inherited(p) || heap_arena_taken_over(p)) je_dallocx(p, MALLOCX_TCACHE_NONE);
   }
   errno = saved;
 }

@@ -13,32 +13,36 @@
 heap_configuration heap_config = {
     .ksm_min = 1 << 20, .settle_auto = true, .settle_quiet_ms = 2000, .settle_min = 32 << 20};
 
-static void complain(const char* name, const char* value, const char* wanted) {
+void heap_config_complain(const char* name, const char* value, const char* wanted) {
   char line[256];
   int length = snprintf(line, sizeof line, "samepage: %s=%.60s: expected %s; ignored\n", name, value, wanted);
   if (length > 0 && write(2, line, (size_t)length) < 0) return;
 }
 
-/* A size in bytes with an optional K, M or G (powers of 1024). */
-static void read_size(const char* name, size_t* size) {
+void heap_config_size(const char* name, size_t* size) {
   const char* text = secure_getenv(name);
   if (!text) return;
   char* end;
   unsigned long long number = strtoull(text, &end, 10);
   int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
   if (end == text || text[0] == '-' || (shift ? end[1] : *end) || number > SIZE_MAX >> shift)
-    complain(name, text, "a size such as 32M");
+    heap_config_complain(name, text, "a size such as 32M");
   else
     *size = (size_t)number << shift;
 }
 
-static int read_choice(const char* name, const char* const* choices, const char* wanted, int otherwise) {
+int heap_config_choice(const char* name, const char* const* choices, const char* wanted, int otherwise) {
   const char* text = secure_getenv(name);
   if (!text || !*text) return otherwise;
   for (int i = 0; choices[i]; ++i)
     if (strcmp(text, choices[i]) == 0) return i;
-  complain(name, text, wanted);
+  heap_config_complain(name, text, wanted);
   return otherwise;
+}
+
+const char* heap_config_path(const char* name) {
+  const char* path = secure_getenv(name);
+  return path && *path ? strdup(path) : NULL; /* programs overwrite their environment for ps */
 }
 
 /* A malloc that the program brings itself wins over a preloaded one. */
@@ -58,24 +62,23 @@ static void name_other_malloc(void) {
 
 __attribute__((constructor)) static void read_environment(void) {
   heap_thread_enter();
-  heap_config.ksm =
-      (heap_ksm_mode)read_choice("SAMEPAGE_KSM", (const char* const[]){"none", "constant", "all", NULL},
-                                 "none, constant or all", HEAP_KSM_NONE);
+  heap_config.ksm = (heap_ksm_mode)heap_config_choice("SAMEPAGE_KSM",
+                                                      (const char* const[]){"none", "constant", "all", NULL},
+                                                      "none, constant or all", HEAP_KSM_NONE);
   heap_config.settle_auto =
-      !read_choice("SAMEPAGE_SETTLE", (const char* const[]){"auto", "off", NULL}, "auto or off", 0);
-  read_size("SAMEPAGE_KSM_MIN", &heap_config.ksm_min);
-  read_size("SAMEPAGE_SETTLE_MIN", &heap_config.settle_min);
+      !heap_config_choice("SAMEPAGE_SETTLE", (const char* const[]){"auto", "off", NULL}, "auto or off", 0);
+  heap_config_size("SAMEPAGE_KSM_MIN", &heap_config.ksm_min);
+  heap_config_size("SAMEPAGE_SETTLE_MIN", &heap_config.settle_min);
   const char* quiet = secure_getenv("SAMEPAGE_SETTLE_QUIET");
   if (quiet) {
     char* end;
     double seconds = strtod(quiet, &end);
     if (end == quiet || *end || !(seconds >= 0 && seconds < 1e6))
-      complain("SAMEPAGE_SETTLE_QUIET", quiet, "a time in seconds such as 2");
+      heap_config_complain("SAMEPAGE_SETTLE_QUIET", quiet, "a time in seconds such as 2");
     else
       heap_config.settle_quiet_ms = (int64_t)(seconds * 1000);
   }
-  const char* file = secure_getenv("SAMEPAGE_SETTLE_FILE");
-  if (file && *file) heap_config.settle_file = strdup(file); /* programs overwrite their environment for ps */
+  heap_config.settle_file = heap_config_path("SAMEPAGE_SETTLE_FILE");
   heap_ksm_advise(heap_config.ksm, heap_config.ksm_min);
   name_other_malloc();
   heap_config.known = true;

@@ -18,3 +18,13 @@ typedef struct {
 } heap_configuration;
 
 extern heap_configuration heap_config;
+
+/* How variables are read, here and by the heap's policies. What is not understood is named on standard error
+ * and left as it was. */
+void heap_config_complain(const char* name, const char* value, const char* wanted);
+/* Bytes, with an optional K, M or G (powers of 1024). */
+void heap_config_size(const char* name, size_t* size);
+/* The index in `choices`, which ends with NULL. */
+int heap_config_choice(const char* name, const char* const* choices, const char* wanted, int otherwise);
+/* A copy, to be kept for ever; NULL if the variable is empty or missing. */
+const char* heap_config_path(const char* name);

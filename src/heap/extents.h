@@ -6,17 +6,18 @@
  *
  * jemalloc's bookkeeping (arena structures, extent descriptors, thread caches) does not come from the range.
  *
- * Thread-safety: heap_arena_* take the lock below; it is held across fork (heap_arenas_lock). The extent
- * hooks run inside jemalloc's locks and take none. */
+ * Thread-safety: heap_arena_* take the lock below; it is held across fork (heap_arenas_lock). What jemalloc
+ * calls for extents runs inside its locks and takes none. */
 #pragma once
+#include <stdatomic.h>
+
 #include "heap/jemalloc.h"
 #include "heap/window.h"
 
 typedef struct {
-  extent_hooks_t hooks; /* first: jemalloc hands it back to every hook */
-  unsigned index;       /* jemalloc's */
+  unsigned index; /* jemalloc's */
   heap_role role;
-  unsigned generation;
+  _Atomic(unsigned) generation;
   unsigned threads; /* bound to it, in this process */
 } heap_arena;
 
@@ -28,14 +29,22 @@ void heap_arena_release(heap_arena* arena);
 /* Makes sure that a child of `generation` finds its first arena ready. */
 void heap_arena_prepare(unsigned generation);
 
+/* Whether a block of inherited addresses lies in an arena that this generation took over from an ancestor.
+ * Takes no lock of ours. */
+bool heap_arena_taken_over(const void* block);
+
 void heap_arenas_lock(void);
 void heap_arenas_unlock(void);
 void heap_arenas_forked(void); /* in the child: unlocks, and no thread but the caller is left */
 
-/* Copies of one program: free constant pages stay until settle (when the last thread leaves their arena),
- * because jemalloc's purging goes by the clock, and copies whose blocks came to lie differently have no equal
- * pages. */
+/* Copies of one program: free constant pages stay until settle, because jemalloc's purging goes by the
+ * clock, and copies whose blocks came to lie differently have no equal pages. */
 void heap_arenas_keep_layout(void);
+void heap_arenas_give_back(void); /* from settle on: by the clock again */
+
+/* Gives the free pages of this generation's arenas back to the kernel now; constants of copies that keep
+ * their layout stay. */
+void heap_arenas_purge(heap_role role);
 
 /* Gives the pages inside a large constant block that is being freed back to the kernel: a child may have
  * written to it, and nobody else will purge them there. */

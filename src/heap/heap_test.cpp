@@ -149,6 +149,32 @@ TEST(EntryPoints, OperatorNewThrowsWhatItShould) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(wide.get()) % 256, 0u);
 }
 
+TEST(EntryPoints, DeleteDoesNotBelieveItsSize) {
+  // As of an object that is deleted through its base class: glibc's delete does not look at the size either.
+  constexpr size_t kSize = 200, kWrong = 16;
+  std::vector<void*> blocks;
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 50; ++i) blocks.push_back(operator new(kSize));
+    while (blocks.size() > 25) {
+      operator delete(blocks.back(), kWrong);
+      blocks.pop_back();
+    }
+  }
+  void* small = malloc(kWrong);
+  EXPECT_LT(malloc_usable_size(small), kSize);
+  free(small);
+  for (void* block : blocks) operator delete(block);
+}
+
+TEST(Scopes, FreedEventMemoryIsNoFreedConstant) {
+  const size_t before = statistics().constant_freed;
+  {
+    samepage::TacticalScope scope;
+    for (int i = 0; i < 1000; ++i) free(malloc(4096));
+  }
+  EXPECT_EQ(statistics().constant_freed, before);
+}
+
 TEST(Fork, ChildAllocatesOnFreshPagesAndNeverReusesConstants) {
   auto constants = with_holes(20'000);
   constants.push_back(malloc(9 << 20));  // large ones too
@@ -227,6 +253,17 @@ TEST(Fork, ALongChainOfGenerationsStaysOffTheParentsPages) {
     });
   };
   EXPECT_TRUE(generation(30));
+}
+
+// What a generation frees of an arena that it took over is free again, though its addresses are inherited
+// ones.
+TEST(Fork, ALongChainThatFreesAllDoesNotGrow) {
+  std::function<bool(int)> generation = [&](int depth) {
+    for (void* p : with_holes(200)) free(p);
+    if (depth == 0) return statistics().tactical_active < 1 << 20;
+    return in_child([&] { return generation(depth - 1); });
+  };
+  EXPECT_TRUE(generation(60));
 }
 
 TEST(Fork, WhileThreadsAllocate) {

@@ -27,9 +27,9 @@ EXPORT void free(void* p) {
 }
 
 EXPORT void* realloc(void* p, size_t size) {
-  if (unlikely(!heap_thread_ready() || !heap_in_window(p))) return heap_realloc_slow(p, size);
+  if (unlikely(!heap_thread_ready() || !heap_in_window(p) || !size)) return heap_realloc_slow(p, size);
   void* moved = je_realloc(p, size);
-  if (unlikely(!moved && size)) errno = ENOMEM; /* jemalloc leaves it */
+  if (unlikely(!moved)) errno = ENOMEM; /* jemalloc leaves it */
   return moved;
 }
 
@@ -116,13 +116,10 @@ EXPORT size_t xallocx(void* p, size_t size, size_t extra, int flags) {
 }
 
 EXPORT void dallocx(void* p, int flags) {
-  if (likely(heap_in_window(p))) {
+  if (likely(heap_in_window(p)) || !heap_in_range(p))
     je_dallocx(p, flags);
-  } else if (names_arena_or_cache(flags) && !heap_in_range(p)) {
-    je_dallocx(p, flags);
-  } else {
+  else
     heap_free_slow(p);
-  }
 }
 
 EXPORT void sdallocx(void* p, size_t size, int flags) {

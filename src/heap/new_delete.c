@@ -64,16 +64,9 @@ static void* allocate_aligned(size_t size, size_t alignment) {
   EXPORT void symbol(void* p) { \
     heap_free(p);               \
   }
-#define DELETE_SIZED(symbol)                 \
-  EXPORT void symbol(void* p, size_t size);  \
-  EXPORT void symbol(void* p, size_t size) { \
-    if (likely(p && heap_in_window(p)))      \
-      je_sdallocx(p, size, 0);               \
-    else                                     \
-      heap_free_slow(p);                     \
-  }
-/* What follows the block does not matter for finding it: nothrow tag, alignment, both, or size and alignment.
- */
+/* What follows the block does not matter for finding it: nothrow tag, alignment, size, or two of them. A size
+ * may be wrong in a program that works with glibc (an object deleted through its base class): jemalloc would
+ * believe it. */
 #define DELETE_WITH(symbol, ...)             \
   EXPORT void symbol(void* p, __VA_ARGS__);  \
   EXPORT void symbol(void* p, __VA_ARGS__) { \
@@ -90,8 +83,8 @@ NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
 NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 DELETE(_ZdlPv)
 DELETE(_ZdaPv)
-DELETE_SIZED(_ZdlPvm)
-DELETE_SIZED(_ZdaPvm)
+DELETE_WITH(_ZdlPvm, __attribute__((unused)) size_t size)
+DELETE_WITH(_ZdaPvm, __attribute__((unused)) size_t size)
 DELETE_WITH(_ZdlPvRKSt9nothrow_t, __attribute__((unused)) const void* nothrow)
 DELETE_WITH(_ZdaPvRKSt9nothrow_t, __attribute__((unused)) const void* nothrow)
 DELETE_WITH(_ZdlPvSt11align_val_t, __attribute__((unused)) size_t alignment)

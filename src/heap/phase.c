@@ -4,12 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "heap/extents.h"
+#include "heap/options.h"
 #include "heap/policy.h"
 #include "heap/settle.h"
 
-_Atomic(unsigned) heap_epoch = 1; /* threads start at 0: not ready */
 _Thread_local unsigned heap_thread_epoch;
 
 enum { SCOPES_MAX = 64, SCOPED = 0 /* an epoch that never is */ };
@@ -23,8 +24,10 @@ static pthread_key_t teardown_key;
 #define THREAD_LOCAL static _Thread_local __attribute__((tls_model("initial-exec")))
 THREAD_LOCAL heap_arena* arena;    /* that this thread is bound to */
 THREAD_LOCAL unsigned bound_epoch; /* when that was */
-THREAD_LOCAL bool entering; /* inside bind(): what jemalloc allocates for itself goes straight through */
-THREAD_LOCAL unsigned scope_depth; /* open scopes; scopes[] holds the first SCOPES_MAX of their roles */
+THREAD_LOCAL bool entering;     /* inside bind(): what jemalloc allocates for itself goes straight through */
+THREAD_LOCAL bool purge_wanted; /* by heap_purge_soon */
+THREAD_LOCAL bool leaving_parents_arena; /* in the first thread of a child, until it is bound to its own */
+THREAD_LOCAL unsigned scope_depth;       /* open scopes; scopes[] holds the first SCOPES_MAX of their roles */
 THREAD_LOCAL unsigned char scopes[SCOPES_MAX];
 THREAD_LOCAL heap_arena* scope_arena[2]; /* by role; acquired at the first scope of the generation */
 THREAD_LOCAL unsigned scope_generation;
@@ -36,12 +39,30 @@ unsigned heap_generation(void) {
   return atomic_load(&generation);
 }
 
+bool heap_next_fork_is_copy(void) {
+  return atomic_load(&copy_next_fork);
+}
+
 /* ---- fork ---- */
 
+/* Free pages that a worker finds in its parent's arenas it neither uses nor gives back, and the store would
+ * publish them. At most once a second, so that a process that forks all the time does not lose them each
+ * time. */
+static void purge_constants(void) {
+  static _Atomic(time_t) purged_at;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  if (atomic_exchange(&purged_at, now.tv_sec) != now.tv_sec) heap_arenas_purge(HEAP_CONSTANT);
+}
+
+/* The caller's cache is emptied here because the child would have to: its pages are of the old role, and
+ * freeing them there would un-share a page of bookkeeping for nearly every block. */
 static void before_fork(void) {
-  heap_policy_before_fork();
+  je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+  purge_constants();
   heap_arena_prepare(atomic_load(&generation) + 1);
   heap_arenas_lock();
+  heap_policy_before_fork(); /* after all that may purge, which policies are asked for */
 }
 
 static void in_parent(void) {
@@ -59,8 +80,11 @@ static void in_child(void) {
   atomic_store(&default_role, HEAP_TACTICAL);
   heap_window_in_child();
   heap_settle_never_again();
+  heap_constants_freed_anew();
+  heap_options_of_a_worker();
   arena = NULL; /* the parent's: nothing to release here */
-  atomic_fetch_add(&heap_epoch, 1);
+  leaving_parents_arena = true;
+  atomic_fetch_add(&heap_fast.epoch, 1);
 }
 
 /* For a launcher that forks copies of a program before its main: the next child of this process stays in the
@@ -82,6 +106,7 @@ static void initialise_once(void) {
   size_t length = sizeof value;
   je_mallctl("epoch", &value, &length, NULL,
              0); /* initialises jemalloc, whose fork handlers then precede ours */
+  heap_options_init();
   pthread_key_create(&teardown_key, thread_teardown);
   pthread_atfork(before_fork, in_parent, in_child);
 }
@@ -100,6 +125,14 @@ static void initialise(void) {
 }
 
 /* ---- threads ---- */
+
+/* Stands before jemalloc's own count (ld --wrap): jemalloc purges an arena that its last thread leaves, which
+ * in a child would write megabytes of its parent's bookkeeping and gain nothing. */
+unsigned __real_je_arena_nthreads_get(void* jemalloc_arena, bool internal);
+unsigned __wrap_je_arena_nthreads_get(void* jemalloc_arena, bool internal);
+unsigned __wrap_je_arena_nthreads_get(void* jemalloc_arena, bool internal) {
+  return __real_je_arena_nthreads_get(jemalloc_arena, internal) + leaving_parents_arena;
+}
 
 static void bind(unsigned epoch) {
   static size_t arena_mib[2], flush_mib[3], lengths[2];
@@ -121,6 +154,7 @@ static void bind(unsigned epoch) {
     je_mallctlbymib(arena_mib, lengths[0], NULL, NULL, &fresh->index, sizeof fresh->index);
     pthread_setspecific(teardown_key, fresh);
     if (first) heap_settle_watch_thread();
+    leaving_parents_arena = false;
   }
   if (old) heap_arena_release(old);
   arena = fresh;
@@ -132,9 +166,14 @@ int heap_thread_enter(void) {
   int saved = errno;
   entering = true;
   initialise();
-  unsigned epoch = atomic_load(&heap_epoch);
+  unsigned epoch = atomic_load(&heap_fast.epoch);
   if (bound_epoch != epoch) bind(epoch);
-  if (!scope_depth) heap_thread_epoch = epoch;
+  if (!scope_depth)
+    heap_thread_epoch = epoch; /* before the next line: a signal handler may want another purge */
+  if (purge_wanted) {
+    purge_wanted = false;
+    heap_arenas_purge(HEAP_TACTICAL);
+  }
   entering = false;
   errno = saved;
   if (!scope_depth) return 0;
@@ -155,6 +194,11 @@ int heap_thread_enter(void) {
   return MALLOCX_ARENA(scope_arena[role]->index) | MALLOCX_TCACHE_NONE;
 }
 
+void heap_purge_soon(void) {
+  purge_wanted = true;
+  heap_thread_epoch = SCOPED; /* takes the slow way once */
+}
+
 /* ---- settle ---- */
 
 bool heap_settle(void) {
@@ -162,7 +206,9 @@ bool heap_settle(void) {
   heap_role expected = HEAP_CONSTANT;
   if (!atomic_compare_exchange_strong(&default_role, &expected, HEAP_TACTICAL)) return false;
   heap_window_after_settle();
-  atomic_fetch_add(&heap_epoch, 1);
+  heap_constants_freed_anew();
+  atomic_fetch_add(&heap_fast.epoch, 1);
+  heap_arenas_give_back();
   heap_policy_settled();
   return true;
 }
@@ -176,16 +222,21 @@ void heap_unsettle(void) {
     heap_window_without_tactical();
   else
     heap_window_everything();
-  atomic_fetch_add(&heap_epoch, 1);
+  atomic_fetch_add(&heap_fast.epoch, 1);
+  heap_policy_unsettled();
 }
 
 /* ---- scopes ---- */
 
 void heap_scope_begin(heap_role role) {
   heap_thread_enter();
-  if (role == HEAP_TACTICAL && !atomic_exchange(&tactical_scope_used, true) &&
-      atomic_load(&default_role) == HEAP_CONSTANT)
-    heap_window_without_tactical();
+  if (role == HEAP_TACTICAL && !atomic_load(&tactical_scope_used)) {
+    /* The window moves before any thread goes on, and again if the heap has settled meanwhile. */
+    const bool constant = atomic_load(&default_role) == HEAP_CONSTANT;
+    if (constant) heap_window_without_tactical();
+    atomic_store(&tactical_scope_used, true);
+    if (constant && atomic_load(&default_role) == HEAP_TACTICAL) heap_window_after_settle();
+  }
   if (scope_depth < SCOPES_MAX) scopes[scope_depth] = (unsigned char)role;
   ++scope_depth; /* deeper ones than SCOPES_MAX act as the deepest recorded */
   heap_thread_epoch = SCOPED;

@@ -10,12 +10,11 @@
 
 #include "heap/window.h"
 
-extern _Atomic(unsigned) heap_epoch __attribute__((visibility("hidden")));
 extern _Thread_local unsigned heap_thread_epoch
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline bool heap_thread_ready(void) {
-  return heap_thread_epoch == atomic_load_explicit(&heap_epoch, memory_order_relaxed);
+  return heap_thread_epoch == atomic_load_explicit(&heap_fast.epoch, memory_order_relaxed);
 }
 
 /* The slow way: initialises the heap at the first call ever, binds the thread to an arena at its first call
@@ -34,4 +33,10 @@ void heap_unsettle(void);
 void heap_scope_begin(heap_role role);
 void heap_scope_end(void); /* the innermost */
 
+/* This thread's next allocation gives the free pages of event memory back to the kernel first. Safe in signal
+ * handlers. */
+void heap_purge_soon(void);
+
 unsigned heap_generation(void);
+/* Whether the next fork makes a copy of the program's start (samepage run), not a worker. */
+bool heap_next_fork_is_copy(void);

@@ -12,6 +12,11 @@ void heap_policy_settled(void) {
     if (p->settled) p->settled();
 }
 
+void heap_policy_unsettled(void) {
+  for (heap_policy* p = first; p; p = p->next)
+    if (p->unsettled) p->unsettled();
+}
+
 void heap_policy_before_fork(void) {
   for (heap_policy* p = first; p; p = p->next)
     if (p->before_fork) p->before_fork();

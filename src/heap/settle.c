@@ -16,6 +16,8 @@
 
 enum { LOOK_EVERY_MS = 100, WRONG_PERCENT = 10 };
 
+static _Atomic(int) tick_every = LOOK_EVERY_MS;
+
 static atomic_bool watching = true;
 static _Atomic(int64_t) next_look;
 static _Atomic(size_t) seen_size, freed_bytes;
@@ -34,12 +36,20 @@ static size_t constant_size(void) {
   return end - begin;
 }
 
+void heap_tick_every(int milliseconds) {
+  atomic_store(&tick_every, milliseconds);
+}
+
 void heap_settle_never_again(void) {
   atomic_store(&watching, false);
 }
 
 void heap_constants_freed(size_t bytes) {
   atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
+}
+
+void heap_constants_freed_anew(void) {
+  atomic_store(&freed_bytes, 0);
 }
 
 size_t heap_constants_freed_total(void) {
@@ -75,7 +85,7 @@ static void look(void) {
 static void on_activity(void* context, uint64_t allocated, uint64_t freed) {
   (void)context, (void)allocated, (void)freed;
   int64_t now = now_ms(CLOCK_MONOTONIC_COARSE), due = atomic_load_explicit(&next_look, memory_order_relaxed);
-  if (now < due || !atomic_compare_exchange_strong(&next_look, &due, now + LOOK_EVERY_MS)) return;
+  if (now < due || !atomic_compare_exchange_strong(&next_look, &due, now + atomic_load(&tick_every))) return;
   int saved = errno;
   heap_policy_tick();
   if (heap_config.known && atomic_load(&watching)) look();

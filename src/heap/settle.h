@@ -13,6 +13,9 @@
 #include <stddef.h>
 
 void heap_settle_watch_thread(void); /* once per thread, when it is bound */
-void heap_settle_never_again(void);  /* a forked child: past settle already */
+/* How often policies get their tick: at most every so many milliseconds (100). Any thread, any time. */
+void heap_tick_every(int milliseconds);
+void heap_settle_never_again(void); /* a forked child: past settle already */
 void heap_constants_freed(size_t bytes);
+void heap_constants_freed_anew(void); /* at a settle or a fork */
 size_t heap_constants_freed_total(void);

@@ -8,7 +8,9 @@
 
 #define ALIGNMENT ((uintptr_t)1 << 30)
 
-_Atomic(uintptr_t) heap_window_low = 0, heap_window_high = UINTPTR_MAX;
+/* Threads start with epoch 0: not ready. */
+heap_fast_state heap_fast = {.low = 0, .span = UINTPTR_MAX, .epoch = 1};
+static _Atomic(uintptr_t) window_high = UINTPTR_MAX;
 
 /* Until heap_range_init the range is empty: nothing is in it, nothing can be mapped in it. */
 static uintptr_t base, top;
@@ -16,6 +18,9 @@ static _Atomic(uintptr_t) constant_end, tactical_begin;
 /* Whether growth moves the window's bound: low while constants grow after settle, high while tactical
  * extents grow in the constant phase. */
 static atomic_bool low_follows, high_follows;
+
+/* The frontiers when this process was forked: what lies beyond them belonged to its ancestors. */
+static uintptr_t inherited_low = 0, inherited_high = UINTPTR_MAX;
 
 void heap_range_init(void) {
   uintptr_t limit = (uintptr_t)1 << (63 - __builtin_clzl((uintptr_t)&limit)); /* half of the address space */
@@ -38,6 +43,30 @@ static bool map_at(uintptr_t address, size_t size) {
   return false;
 }
 
+static void at_least(_Atomic(uintptr_t)* bound, uintptr_t least) {
+  uintptr_t now = atomic_load(bound);
+  while (now < least && !atomic_compare_exchange_weak(bound, &now, least)) {
+  }
+}
+
+static void at_most(_Atomic(uintptr_t)* bound, uintptr_t most) {
+  uintptr_t now = atomic_load(bound);
+  while (now > most && !atomic_compare_exchange_weak(bound, &now, most)) {
+  }
+}
+
+/* Before anyone can hold a block beyond the bound. Lost races only ever leave the more careful bound; while
+ * one bound follows its frontier the other one stays. */
+static void raise_low(uintptr_t to) {
+  at_most(&heap_fast.span, atomic_load(&window_high) - to);
+  at_least(&heap_fast.low, to);
+}
+
+static void lower_high(uintptr_t to) {
+  at_most(&window_high, to);
+  at_most(&heap_fast.span, to - atomic_load(&heap_fast.low));
+}
+
 /* Takes addresses from the role's frontier; 0 when the two frontiers would meet. */
 static uintptr_t advance(heap_role role, size_t size, size_t alignment) {
   _Atomic(uintptr_t)* frontier = role == HEAP_CONSTANT ? &constant_end : &tactical_begin;
@@ -49,17 +78,8 @@ static uintptr_t advance(heap_role role, size_t size, size_t alignment) {
     if (role == HEAP_CONSTANT ? next > atomic_load(&tactical_begin) : next < atomic_load(&constant_end))
       return 0;
   } while (!atomic_compare_exchange_weak(frontier, &old, next));
-  /* Before anyone can hold a block there. Lost races only ever leave the more careful bound. */
-  if (role == HEAP_CONSTANT && atomic_load(&low_follows)) {
-    uintptr_t low = atomic_load(&heap_window_low);
-    while (low < next && !atomic_compare_exchange_weak(&heap_window_low, &low, next)) {
-    }
-  }
-  if (role == HEAP_TACTICAL && atomic_load(&high_follows)) {
-    uintptr_t high = atomic_load(&heap_window_high);
-    while (high > next && !atomic_compare_exchange_weak(&heap_window_high, &high, next)) {
-    }
-  }
+  if (role == HEAP_CONSTANT && atomic_load(&low_follows)) raise_low(next);
+  if (role == HEAP_TACTICAL && atomic_load(&high_follows)) lower_high(next);
   return begin;
 }
 
@@ -77,27 +97,44 @@ bool heap_in_range(const void* p) {
   return (uintptr_t)p - base < top - base;
 }
 
+bool heap_is_constant(const void* p) {
+  return (uintptr_t)p - base < atomic_load(&constant_end) - base;
+}
+
 void heap_range_bounds(heap_role role, uintptr_t* begin, uintptr_t* end) {
   *begin = role == HEAP_CONSTANT ? base : atomic_load(&tactical_begin);
   *end = role == HEAP_CONSTANT ? atomic_load(&constant_end) : top;
 }
 
-static void set_window(uintptr_t low, uintptr_t high, bool follow_low, bool follow_high) {
+/* While other threads run, they see the old window, the new one, or less than both. Should settling be undone
+ * while constants grow, the low bound may stay where that raised it: blocks below go the slow way. */
+static void open_window(bool follow_low, bool follow_high) {
   atomic_store(&low_follows, follow_low);
   atomic_store(&high_follows, follow_high);
-  atomic_store(&heap_window_low, low);
-  atomic_store(&heap_window_high, high);
+  atomic_store(&window_high, UINTPTR_MAX);
+  atomic_store(&heap_fast.low, 0);
+  atomic_store(&heap_fast.span, UINTPTR_MAX);
 }
 
 void heap_window_everything(void) {
-  set_window(0, UINTPTR_MAX, false, false);
+  open_window(false, false);
 }
 void heap_window_without_tactical(void) {
-  set_window(0, atomic_load(&tactical_begin), false, true);
+  open_window(false, true);
+  lower_high(atomic_load(&tactical_begin));
 }
 void heap_window_after_settle(void) {
-  set_window(atomic_load(&constant_end), UINTPTR_MAX, true, false);
+  open_window(true, false);
+  raise_low(atomic_load(&constant_end));
 }
 void heap_window_in_child(void) {
-  set_window(atomic_load(&constant_end), atomic_load(&tactical_begin), true, false);
+  inherited_low = atomic_load(&constant_end);
+  inherited_high = atomic_load(&tactical_begin);
+  open_window(true, false);
+  raise_low(inherited_low);
+  lower_high(inherited_high);
+}
+
+bool heap_inherited(const void* p) {
+  return (uintptr_t)p < inherited_low || (uintptr_t)p >= inherited_high;
 }

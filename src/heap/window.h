@@ -14,7 +14,7 @@
  *     after settle                    above the constant frontier
  *     forked child                    between both frontiers as they were at the fork
  *
- * A block outside of the window (inherited, constant, or NULL) is never put into a thread cache and so never
+ * A block outside of the window (inherited or constant) is never put into a thread cache and so never
  * handed out again. This makes one range check in free() enough, for any generation of children.
  *
  * Thread-safety: all functions may be called from any thread at any time, inside jemalloc's locks as well;
@@ -28,13 +28,20 @@
 
 typedef enum { HEAP_CONSTANT, HEAP_TACTICAL } heap_role;
 
-/* Hidden, so that malloc's fast path reads them directly and not through the global offset table. */
-extern _Atomic(uintptr_t) heap_window_low __attribute__((visibility("hidden")));
-extern _Atomic(uintptr_t) heap_window_high __attribute__((visibility("hidden")));
+/* What malloc's fast path reads of a process, in one line of the cache; hidden, so that it is read directly
+ * and not through the global offset table. The window is [low, low + span): `span` shrinks before `low`
+ * rises, so whoever reads the two in the other order never takes too much for the window. */
+typedef struct {
+  _Alignas(64) _Atomic(uintptr_t) low;
+  _Atomic(uintptr_t) span;
+  _Atomic(unsigned) epoch; /* phase.h */
+} heap_fast_state;
+_Static_assert(sizeof(heap_fast_state) == 64, "nothing else lies in its line of the cache");
+extern heap_fast_state heap_fast __attribute__((visibility("hidden")));
 
 static inline bool heap_in_window(const void* p) {
-  return (uintptr_t)p >= atomic_load_explicit(&heap_window_low, memory_order_relaxed) &&
-         (uintptr_t)p < atomic_load_explicit(&heap_window_high, memory_order_relaxed);
+  const uintptr_t above = (uintptr_t)p - atomic_load_explicit(&heap_fast.low, memory_order_acquire);
+  return __builtin_expect(above < atomic_load_explicit(&heap_fast.span, memory_order_relaxed), 1);
 }
 
 /* Chooses the range; called once, before any other function here. */
@@ -45,8 +52,12 @@ void heap_range_init(void);
 void* heap_range_map(heap_role role, size_t size, size_t alignment);
 
 bool heap_in_range(const void* p);
+bool heap_is_constant(const void* p); /* in what has been mapped for constants */
 /* The bounds of what has been mapped for a role: [begin, end). */
 void heap_range_bounds(heap_role role, uintptr_t* begin, uintptr_t* end);
+
+/* In a forked child: whether an address of the range was its ancestors'. */
+bool heap_inherited(const void* p);
 
 void heap_window_everything(void);
 void heap_window_without_tactical(void); /* constant phase, a tactical scope has been used */

@@ -6,7 +6,7 @@ namespace samepage {
 namespace {
 
 constexpr int kBurstPages = 20000;
-constexpr int kBurstSleep = 20;  // milliseconds
+constexpr int kBurstSleep = 5;  // milliseconds
 constexpr int kBurstNice = -5;
 
 long number(const std::optional<std::string>& value) {
@@ -31,6 +31,9 @@ std::vector<KsmChange> changes_for_burst(const KsmKnobs& knobs) {
     want("pages_to_scan", std::to_string(kBurstPages));
     want("sleep_millisecs", std::to_string(kBurstSleep));
   }
+  // Linux 6.7: a page that did not merge is passed over for up to eight passes. Equal pages that were
+  // registered some passes apart are then never compared while all passes of a burst are few.
+  want("smart_scan", "0");
   if (number(knobs.get("ksmd_nice")) > kBurstNice) want("ksmd_nice", std::to_string(kBurstNice));
   want("run", "1");
   return changes;

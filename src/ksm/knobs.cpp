@@ -12,6 +12,7 @@ std::optional<KsmSetting> setting_of(const std::string& name) {
   if (name == "pages_to_scan") return KsmSetting::pages_to_scan;
   if (name == "sleep_millisecs") return KsmSetting::sleep_millisecs;
   if (name == "advisor_mode") return KsmSetting::advisor_mode;
+  if (name == "smart_scan") return KsmSetting::smart_scan;
   return std::nullopt;
 }
 

@@ -93,19 +93,27 @@ KsmLease::~KsmLease() {
   if (bursting_ && self_.pid == ::getpid()) end_burst();
 }
 
-void KsmLease::tick(const KsmGroupSample& sample) {
-  KsmCounters counters = KsmSysfs(places_.sysfs).counters();
+KsmPaceSample pace_sample(const KsmGroupSample& sample, const KsmPlaces& places) {
+  KsmCounters counters = KsmSysfs(places.sysfs).counters();
   std::uint64_t merged_on_host = (counters.pages_shared.value_or(0) + counters.pages_sharing.value_or(0)) *
                                  static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  bool wanted = pace_.next({.seconds = sample.seconds,
-                            .anonymous_bytes = sample.anonymous_bytes,
-                            .merged_bytes = sample.merged_bytes.value_or(merged_on_host),
-                            .full_scans = counters.full_scans.value_or(0)});
+  return {.seconds = sample.seconds,
+          .anonymous_bytes = sample.anonymous_bytes,
+          .merged_bytes = sample.merged_bytes.value_or(merged_on_host),
+          .full_scans = counters.full_scans.value_or(0)};
+}
+
+void KsmLease::tick(const KsmGroupSample& sample) {
+  set_bursting(pace_.next(pace_sample(sample, places_)));
+}
+
+bool KsmLease::set_bursting(bool wanted) {
   if (wanted && !bursting_) bursting_ = begin_burst();
   if (!wanted && bursting_) {
     end_burst();
     bursting_ = false;
   }
+  return bursting_;
 }
 
 bool KsmLease::begin_burst() const {

@@ -27,6 +27,9 @@ struct KsmGroupSample {
   std::optional<std::uint64_t> merged_bytes = std::nullopt;
 };
 
+/// With the host's counters.
+KsmPaceSample pace_sample(const KsmGroupSample& sample, const KsmPlaces& places);
+
 /// Lets ksmd work fast for one group, together with whoever else wants that at the same time.
 ///
 ///     KsmLease::repair();                                  // at every start, with or without --ksm
@@ -62,6 +65,10 @@ class KsmLease {
 
   /// Looks at the kernel's counters and at the group, and begins or ends a burst.
   void tick(const KsmGroupSample& sample);
+
+  /// Begins or ends a burst at the caller's own judgement; who uses it does not call tick(). Returns whether
+  /// one is on now.
+  bool set_bursting(bool wanted);
 
   bool bursting() const { return bursting_; }
 

@@ -11,19 +11,13 @@
 #include <iterator>
 
 #include "linux/system_call.hpp"
+#include "linux/test_folder.hpp"
 
 namespace samepage {
 namespace {
 
 class KsmLedgerTest : public ::testing::Test {
  protected:
-  KsmLedgerTest() {
-    std::string pattern = ::testing::TempDir() + "ksm_ledger.XXXXXX";
-    root_ = ::mkdtemp(pattern.data());
-    directory_ = root_ / "samepage";
-  }
-  ~KsmLedgerTest() override { std::filesystem::remove_all(root_); }
-
   std::optional<KsmLedger> open() { return KsmLedger::open(directory_, why_not_); }
   mode_t mode(const char* name) {
     struct stat status {};
@@ -31,7 +25,8 @@ class KsmLedgerTest : public ::testing::Test {
     return status.st_mode & 07777;
   }
 
-  std::filesystem::path root_, directory_;
+  const TestFolder root_;
+  std::filesystem::path directory_ = root_ / "samepage";
   std::string why_not_;
   const KsmRecord record_{{{41, 4100}, {42, 4200}}, {{"run", "0", "1"}, {"pages_to_scan", "100", "20000"}}};
 };

@@ -47,7 +47,9 @@ void read_symbols(Elf* elf, Elf_Scn* section, const GElf_Shdr& header, ElfFacts&
     const std::string_view text = name;
     const bool defined = symbol.st_shndx != SHN_UNDEF;
     if (!defined && header.sh_type == SHT_DYNSYM && text == "__libc_start_main") facts.starts_in_libc = true;
-    if (defined && GELF_ST_TYPE(symbol.st_info) == STT_FUNC && text == "malloc") facts.own_malloc = true;
+    if (!defined || GELF_ST_TYPE(symbol.st_info) != STT_FUNC) continue;
+    if (text == "malloc") facts.own_malloc = true;
+    if (text == "_emalloc") facts.zend = true;
   }
 }
 

@@ -12,6 +12,7 @@ struct ElfFacts {
   std::string interpreter;      ///< the dynamic loader; empty: linked statically
   bool starts_in_libc = false;  ///< calls libc's __libc_start_main
   bool own_malloc = false;      ///< defines malloc itself
+  bool zend = false;            ///< PHP's engine, which exports its own allocator to extensions
   bool go = false;              ///< built by the Go tool chain
 };
 

@@ -22,6 +22,8 @@ const char* file_name(KsmSetting setting) {
       return "sleep_millisecs";
     case KsmSetting::advisor_mode:
       return "advisor_mode";
+    case KsmSetting::smart_scan:
+      return "smart_scan";
   }
   return "";
 }
@@ -57,6 +59,14 @@ KsmRead read_file(const std::filesystem::path& path) {
   return {KsmAccess::ok, value};
 }
 
+KsmAccess write_file(const std::filesystem::path& path, std::string_view value) {
+  // O_TRUNC means nothing to sysfs; the ordinary files of a test need it.
+  UniqueFd file = open_file(path, O_WRONLY | O_TRUNC);
+  if (!file) return access_of(errno);
+  ssize_t written = ::write(file.get(), value.data(), value.size());
+  return access_of(written < 0 ? errno : 0);
+}
+
 template <typename Number>
 std::optional<Number> read_number(const std::filesystem::path& path) {
   KsmRead text = read_file(path);
@@ -82,6 +92,11 @@ KsmRead KsmSysfs::read(KsmSetting setting) const {
   return result;
 }
 
+std::optional<std::string> KsmSysfs::text(const char* file) const {
+  const KsmRead result = read_file(root_ / file);
+  return result.access == KsmAccess::ok ? std::optional(chosen_word(result.value)) : std::nullopt;
+}
+
 KsmCounters KsmSysfs::counters() const {
   auto count = [this](const char* name) { return read_number<std::uint64_t>(root_ / name); };
   return {
@@ -96,13 +111,18 @@ KsmCounters KsmSysfs::counters() const {
   };
 }
 
+KsmBounds KsmSysfs::bounds() const {
+  return {.max_page_sharing = read_number<std::uint64_t>(root_ / "max_page_sharing"),
+          .merge_across_nodes = read_number<std::uint64_t>(root_ / "merge_across_nodes")};
+}
+
 KsmAccess KsmSysfs::write(KsmSetting setting, std::string_view value) const {
   if (setting == KsmSetting::run && value != "0" && value != "1") return KsmAccess::refused;
-  // O_TRUNC means nothing to sysfs; the ordinary files of a test need it.
-  UniqueFd file = open_file(root_ / file_name(setting), O_WRONLY | O_TRUNC);
-  if (!file) return access_of(errno);
-  ssize_t written = ::write(file.get(), value.data(), value.size());
-  return access_of(written < 0 ? errno : 0);
+  return write_file(root_ / file_name(setting), value);
+}
+
+KsmAccess KsmSysfs::unmerge_host() const {
+  return write_file(root_ / file_name(KsmSetting::run), "2");
 }
 
 KsmAccess KsmSysfs::writable(KsmSetting setting) const {

@@ -17,7 +17,7 @@ enum class KsmAccess {
 };
 
 /// The settings that Samepage changes. All may be read; see KsmSysfs::write for what may be written.
-enum class KsmSetting { run, pages_to_scan, sleep_millisecs, advisor_mode };
+enum class KsmSetting { run, pages_to_scan, sleep_millisecs, advisor_mode, smart_scan };
 
 struct KsmRead {
   KsmAccess access = KsmAccess::missing;
@@ -36,17 +36,30 @@ struct KsmCounters {
   std::optional<std::int64_t> general_profit;  ///< bytes
 };
 
+/// Settings that Samepage only reads, and tells of.
+struct KsmBounds {
+  std::optional<std::uint64_t> max_page_sharing;    ///< mappings of one merged page
+  std::optional<std::uint64_t> merge_across_nodes;  ///< missing without NUMA
+};
+
 /// The kernel's Samepage Merging as seen in sysfs (Documentation/admin-guide/mm/ksm.rst).
 class KsmSysfs {
  public:
   explicit KsmSysfs(std::filesystem::path root = "/sys/kernel/mm/ksm") : root_(std::move(root)) {}
 
   KsmRead read(KsmSetting setting) const;
+  /// Any other file there, such as "max_page_sharing"; absent where it is missing or may not be read.
+  std::optional<std::string> text(const char* file) const;
   KsmCounters counters() const;
+  KsmBounds bounds() const;
 
   /// `run` takes "0" and "1" alone: "2" un-merges the whole host, can run it out of memory, and is refused
   /// here.
   KsmAccess write(KsmSetting setting, std::string_view value) const;
+
+  /// Writes "2": the kernel un-merges all pages of the host, during the call, and KSM stays off. The machine
+  /// must be able to hold them; for nobody but a user who asked for just this.
+  KsmAccess unmerge_host() const;
 
   /// Whether write() would be let in, found by opening the file and writing nothing.
   KsmAccess writable(KsmSetting setting) const;

@@ -8,24 +8,20 @@
 #include <fstream>
 #include <iterator>
 
+#include "linux/test_folder.hpp"
+
 namespace samepage {
 namespace {
 
 class KsmSysfsTest : public ::testing::Test {
  protected:
-  KsmSysfsTest() {
-    std::string pattern = ::testing::TempDir() + "ksm_sysfs.XXXXXX";
-    root_ = ::mkdtemp(pattern.data());
-  }
-  ~KsmSysfsTest() override { std::filesystem::remove_all(root_); }
-
   void put(const char* name, const char* text) { std::ofstream(root_ / name) << text; }
   std::string text(const char* name) {
     std::ifstream in(root_ / name);
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  std::filesystem::path root_;
+  const TestFolder root_;
   KsmSysfs sysfs() { return KsmSysfs(root_); }
 };
 
@@ -69,6 +65,14 @@ TEST_F(KsmSysfsTest, RunTakesZeroAndOneAlone) {
   EXPECT_EQ(text("run"), "1\n");
   EXPECT_EQ(sysfs().write(KsmSetting::run, "0"), KsmAccess::ok);
   EXPECT_EQ(text("run"), "0");
+}
+
+TEST_F(KsmSysfsTest, TheHostIsUnMergedByItsOwnCallAlone) {
+  EXPECT_EQ(sysfs().unmerge_host(), KsmAccess::missing);
+  put("run", "1\n");
+  EXPECT_EQ(sysfs().unmerge_host(), KsmAccess::ok);
+  EXPECT_EQ(sysfs().text("run"), "2");
+  EXPECT_EQ(sysfs().text("max_page_sharing"), std::nullopt);
 }
 
 TEST_F(KsmSysfsTest, DeniedIsTold) {

@@ -46,8 +46,8 @@ auto parsed(const ProcRead<Text>& text, Parse parse) -> ProcRead<decltype(parse(
 
 }  // namespace
 
-ProcRead<std::string> ProcFs::text(pid_t pid, const char* file) const {
-  const std::string path = root_ / std::to_string(pid) / file;
+ProcRead<std::string> ProcFs::text(const std::string& file) const {
+  const std::string path = root_ / file;
   const UniqueFd fd(uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
   if (!fd) return {std::nullopt, is_denial(errno)};
   std::string all;
@@ -58,6 +58,10 @@ ProcRead<std::string> ProcFs::text(pid_t pid, const char* file) const {
     if (got == 0) return {std::move(all)};
     all.append(buffer, static_cast<std::size_t>(got));
   }
+}
+
+ProcRead<std::string> ProcFs::text(pid_t pid, const char* file) const {
+  return text(std::to_string(pid) + '/' + file);
 }
 
 std::vector<pid_t> ProcFs::pids() const {
@@ -89,6 +93,22 @@ ProcRead<KsmStat> ProcFs::ksm_stat(pid_t pid) const {
   return stat;
 }
 
+ProcRead<std::vector<Mapping>> ProcFs::smaps(pid_t pid) const {
+  return parsed(text(pid, "smaps"), parse_smaps);
+}
+
+ProcRead<std::vector<std::string>> ProcFs::cgroups(pid_t pid) const {
+  return parsed(text(pid, "cgroup"), parse_cgroups);
+}
+
+ProcRead<std::string> ProcFs::executable(pid_t pid) const {
+  char target[4096];
+  const std::string link = root_ / std::to_string(pid) / "exe";
+  const ssize_t size = readlink(link.c_str(), target, sizeof target);
+  if (size < 0) return {std::nullopt, is_denial(errno)};
+  return {std::string(target, static_cast<std::size_t>(size))};
+}
+
 ProcRead<std::vector<std::string>> ProcFs::cmdline(pid_t pid) const {
   return parsed(text(pid, "cmdline"), parse_strings);
 }
@@ -115,6 +135,16 @@ ProcRead<std::vector<std::string>> ProcFs::open_files(pid_t pid) const {
 
 ProcRead<bool> ProcFs::has_timers(pid_t pid) const {
   return parsed(text(pid, "timers"), [](const std::string& timers) { return !timers.empty(); });
+}
+
+MemInfo ProcFs::meminfo() const {
+  const auto content = text("meminfo");
+  return content ? parse_meminfo(*content) : MemInfo{};
+}
+
+Pressure ProcFs::pressure(const char* resource) const {
+  const auto content = text(std::string("pressure/") + resource);
+  return content ? parse_pressure(*content) : Pressure{};
 }
 
 }  // namespace samepage

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "linux/proc_text.hpp"
+#include "linux/smaps_text.hpp"
 
 namespace samepage {
 
@@ -35,6 +36,10 @@ class ProcFs {
   ProcRead<SmapsRollup> smaps_rollup(pid_t pid) const;
   /// Of a kernel before 6.1 the file is missing, before 6.8 (6.1: `ksm_merging_pages` beside it) incomplete.
   ProcRead<KsmStat> ksm_stat(pid_t pid) const;
+  ProcRead<std::vector<Mapping>> smaps(pid_t pid) const;
+  ProcRead<std::vector<std::string>> cgroups(pid_t pid) const;
+  /// The program's file, of which another user's is hidden; ends in " (deleted)" if it has gone.
+  ProcRead<std::string> executable(pid_t pid) const;
   ProcRead<std::vector<std::string>> cmdline(pid_t pid) const;
   ProcRead<std::vector<std::string>> environ(pid_t pid) const;
   /// Names of the threads (task/) and what the descriptors point to (fd/), such as "anon_inode:[timerfd]".
@@ -43,7 +48,12 @@ class ProcFs {
   /// Whether the process has POSIX timers; absent where the kernel does not tell (CONFIG_CHECKPOINT_RESTORE).
   ProcRead<bool> has_timers(pid_t pid) const;
 
+  MemInfo meminfo() const;
+  /// `resource` is "memory", "cpu" or "io". Empty where the kernel does not tell (CONFIG_PSI, Linux 4.20).
+  Pressure pressure(const char* resource) const;
+
  private:
+  ProcRead<std::string> text(const std::string& file) const;
   ProcRead<std::string> text(pid_t pid, const char* file) const;
 
   std::filesystem::path root_;

@@ -5,11 +5,13 @@
 
 #include <fstream>
 
+#include "linux/test_folder.hpp"
+
 namespace samepage {
 namespace {
 
 TEST(ProcFs, TellsGoneFromPresent) {
-  const auto root = std::filesystem::path(testing::TempDir()) / "proc_fs_test";
+  const TestFolder root;
   std::filesystem::create_directories(root / "7");
   std::filesystem::create_directories(root / "self");
   std::ofstream(root / "7" / "ksm_stat") << "ksm_rmap_items 3\n";
@@ -20,7 +22,6 @@ TEST(ProcFs, TellsGoneFromPresent) {
   const auto gone = proc.smaps_rollup(7);
   EXPECT_FALSE(gone);
   EXPECT_FALSE(gone.denied);
-  std::filesystem::remove_all(root);
 }
 
 TEST(ProcFs, ReadsThisProcess) {

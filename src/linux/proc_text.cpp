@@ -1,6 +1,7 @@
 #include "linux/proc_text.hpp"
 
 #include <charconv>
+#include <initializer_list>
 
 namespace samepage {
 namespace {
@@ -18,9 +19,13 @@ std::string_view without_leading_blanks(std::string_view text) {
   return start == text.npos ? std::string_view{} : text.substr(start);
 }
 
-/// Calls `field(name, value)` for each line "name: value" or "name value".
-template <typename Field>
-void for_each_field(std::string_view text, Field field) {
+struct Field {
+  std::string_view name;
+  std::optional<std::uint64_t>* value;
+};
+
+/// Reads lines "name: value" or "name value"; what is not among `fields` is passed over.
+void read_fields(std::string_view text, std::initializer_list<Field> fields) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
@@ -28,8 +33,17 @@ void for_each_field(std::string_view text, Field field) {
     if (end_of_name == line.npos) continue;
     std::string_view value = line.substr(end_of_name);
     if (value.front() == ':') value.remove_prefix(1);
-    field(line.substr(0, end_of_name), number<std::uint64_t>(without_leading_blanks(value)));
+    for (const Field& field : fields)
+      if (field.name == line.substr(0, end_of_name))
+        *field.value = number<std::uint64_t>(without_leading_blanks(value));
   }
+}
+
+/// What follows `name` at the start of a line.
+std::optional<std::string_view> value_of(std::string_view text, std::string_view name) {
+  for (auto at = text.find(name); at != text.npos; at = text.find(name, at + 1))
+    if (at == 0 || text[at - 1] == '\n') return text.substr(at + name.size());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -57,7 +71,11 @@ std::optional<ProcStat> parse_proc_stat(std::string_view text) {
   if (field(3).size() != 1 || !ppid || !start_time) return std::nullopt;
   stat.state = field(3)[0];
   stat.ppid = *ppid;
+  constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD of the kernel's linux/sched.h
+  stat.kernel_thread = (number<std::uint64_t>(field(9)).value_or(0) & kKernelThread) != 0;
   stat.start_time = *start_time;
+  stat.minor_faults = number<std::uint64_t>(field(10)).value_or(0);
+  stat.memory_size = number<std::uint64_t>(field(23)).value_or(0);
   stat.rss_pages = number<std::uint64_t>(field(24)).value_or(0);
   stat.start_code = number<std::uint64_t>(field(26)).value_or(0);
   stat.start_stack = number<std::uint64_t>(field(28)).value_or(0);
@@ -66,47 +84,90 @@ std::optional<ProcStat> parse_proc_stat(std::string_view text) {
 
 ProcStatus parse_proc_status(std::string_view text) {
   ProcStatus status;
-  for_each_field(text, [&](std::string_view name, std::optional<std::uint64_t> value) {
-    if (name == "VmHWM") status.vm_hwm = value;
-    if (name == "VmRSS") status.vm_rss = value;
-    if (name == "RssAnon") status.rss_anon = value;
-    if (name == "RssShmem") status.rss_shmem = value;
-    if (name == "VmPTE") status.vm_pte = value;
-    if (name == "VmSwap") status.vm_swap = value;
-  });
+  read_fields(text, {{"VmHWM", &status.vm_hwm},
+                     {"VmRSS", &status.vm_rss},
+                     {"RssAnon", &status.rss_anon},
+                     {"RssShmem", &status.rss_shmem},
+                     {"VmPTE", &status.vm_pte},
+                     {"VmSwap", &status.vm_swap},
+                     {"VmPin", &status.vm_pin},
+                     {"Uid", &status.uid},
+                     {"Tgid", &status.tgid},
+                     {"TracerPid", &status.tracer_pid},
+                     {"Seccomp", &status.seccomp}});
   return status;
 }
 
 std::optional<SmapsRollup> parse_smaps_rollup(std::string_view text) {
   SmapsRollup rollup;
-  std::optional<std::uint64_t> rss, pss;
-  for_each_field(text, [&](std::string_view name, std::optional<std::uint64_t> value) {
-    if (name == "Rss") rss = value;
-    if (name == "Pss") pss = value;
-    if (name == "Pss_Anon") rollup.pss_anon = value;
-    if (name == "Pss_File") rollup.pss_file = value;
-    if (name == "Pss_Shmem") rollup.pss_shmem = value;
-    if (name == "Private_Clean") rollup.private_clean = value.value_or(0);
-    if (name == "Private_Dirty") rollup.private_dirty = value.value_or(0);
-    if (name == "Shared_Clean") rollup.shared_clean = value.value_or(0);
-    if (name == "Shared_Dirty") rollup.shared_dirty = value.value_or(0);
-    if (name == "Anonymous") rollup.anonymous = value.value_or(0);
-    if (name == "SwapPss") rollup.swap_pss = value;
-    if (name == "KSM") rollup.ksm = value;
-  });
+  std::optional<std::uint64_t> rss, pss, private_clean, private_dirty, shared_clean, shared_dirty, anonymous;
+  read_fields(text, {{"Rss", &rss},
+                     {"Pss", &pss},
+                     {"Pss_Anon", &rollup.pss_anon},
+                     {"Pss_File", &rollup.pss_file},
+                     {"Pss_Shmem", &rollup.pss_shmem},
+                     {"Private_Clean", &private_clean},
+                     {"Private_Dirty", &private_dirty},
+                     {"Shared_Clean", &shared_clean},
+                     {"Shared_Dirty", &shared_dirty},
+                     {"Anonymous", &anonymous},
+                     {"SwapPss", &rollup.swap_pss},
+                     {"KSM", &rollup.ksm}});
   if (!rss || !pss) return std::nullopt;
   rollup.rss = *rss;
   rollup.pss = *pss;
+  rollup.private_clean = private_clean.value_or(0);
+  rollup.private_dirty = private_dirty.value_or(0);
+  rollup.shared_clean = shared_clean.value_or(0);
+  rollup.shared_dirty = shared_dirty.value_or(0);
+  rollup.anonymous = anonymous.value_or(0);
   return rollup;
 }
 
 KsmStat parse_ksm_stat(std::string_view text) {
   KsmStat stat;
-  for_each_field(text, [&](std::string_view name, std::optional<std::uint64_t> value) {
-    if (name == "ksm_rmap_items") stat.rmap_items = value;
-    if (name == "ksm_merging_pages") stat.merging_pages = value;
-  });
+  read_fields(text, {{"ksm_rmap_items", &stat.rmap_items},
+                     {"ksm_merging_pages", &stat.merging_pages},
+                     {"ksm_zero_pages", &stat.zero_pages}});
+  if (const auto profit = value_of(text, "ksm_process_profit "))
+    stat.process_profit = number<std::int64_t>(*profit);
+  if (const auto any = value_of(text, "ksm_merge_any: ")) stat.merge_any = any->starts_with("yes");
+  if (const auto mergeable = value_of(text, "ksm_mergeable:"))
+    stat.mergeable = without_leading_blanks(*mergeable).starts_with("yes");
   return stat;
+}
+
+MemInfo parse_meminfo(std::string_view text) {
+  MemInfo info;
+  read_fields(text, {{"MemTotal", &info.total},
+                     {"MemAvailable", &info.available},
+                     {"Shmem", &info.shmem},
+                     {"AnonPages", &info.anonymous},
+                     {"SwapTotal", &info.swap_total},
+                     {"SwapFree", &info.swap_free}});
+  return info;
+}
+
+Pressure parse_pressure(std::string_view text) {
+  // "some avg10=0.12 avg60=0.00 avg300=0.00 total=123", and such a line that starts with "full".
+  const auto average = [&](std::string_view who) -> std::optional<double> {
+    const auto at = text.find(who);
+    if (at == text.npos) return std::nullopt;
+    return number<double>(text.substr(at + who.size()));
+  };
+  return {average("some avg10="), average("full avg10=")};
+}
+
+std::vector<std::string> parse_cgroups(std::string_view text) {
+  std::vector<std::string> paths;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const auto second_colon = line.find(':', line.find(':') + 1);
+    if (line.find(':') != line.npos && second_colon != line.npos)
+      paths.emplace_back(line.substr(second_colon + 1));
+  }
+  return paths;
 }
 
 std::vector<std::string> parse_strings(std::string_view text) {

@@ -17,6 +17,8 @@ class SignalState {
 
   /// Readable (signalfd_siginfo) when one of the signals came; never blocks.
   int fd() const { return fd_.get(); }
+  /// Takes the next signal that came; 0 if none did. What is not taken is delivered when this ends.
+  int take() const;
   /// The mask before, for programs that are about to be started.
   const sigset_t& mask_before() const { return before_; }
 

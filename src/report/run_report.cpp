@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "linux/usage_error.hpp"
 #include "report/human_size.hpp"
 #include "report/text_table.hpp"
+#include "report/why_report.hpp"
 
 namespace samepage {
 namespace {
@@ -32,10 +32,6 @@ std::string exit_of(const ProcessRow& row) {
   return row.exit_code ? std::to_string(*row.exit_code) : "-";
 }
 
-std::string signed_size(std::int64_t kb) {
-  return (kb < 0 ? "-" : "") + human_size(static_cast<std::uint64_t>(std::abs(kb)));
-}
-
 template <typename T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -55,7 +51,7 @@ std::string sum_line(const GroupResult& result, std::optional<std::uint64_t> alo
   return fmt::format("{}, {}: together {}, alone {}{}, saved {} ({:.0f} %), at {:%H:%M:%S} {}\n", copies,
                      plural(result.totals->processes, "process", "processes"),
                      human_size(saving->together_kb), human_size(saving->alone_kb),
-                     saving->estimated ? " (estimated)" : "", signed_size(saving->saved_kb()), percent,
+                     saving->estimated ? " (estimated)" : "", signed_human_size(saving->saved_kb()), percent,
                      fmt::localtime(static_cast<std::time_t>(result.totals->time)),
                      result.totals->settled ? "when all had settled" : "while still growing");
 }
@@ -87,8 +83,12 @@ std::string run_table(const GroupResult& result, std::optional<std::uint64_t> al
   for (const CopyEnd& end : result.ends)
     if (end.status != 0 && result.ends.size() > 1) text += fmt::format("copy {}: {}\n", end.copy, end.how);
   if (result.left_running)
-    text += fmt::format("{} started by the copies still running\n",
-                        plural(result.left_running, "process is", "processes are"));
+    text += fmt::format("{} that the copies started, still running\n",
+                        plural(result.left_running, "process", "processes"));
+  if (result.joined)
+    text +=
+        fmt::format("store {}: {}, of it {} charged to this job's cgroup\n", result.joined->name,
+                    human_size(result.joined->size.all_kb), human_size(result.joined->size.charged_here_kb));
   return text + sum_line(result, alone_kb);
 }
 
@@ -96,10 +96,11 @@ std::string status_line(const GroupTotals& totals) {
   const std::int64_t saved = static_cast<std::int64_t>(totals.alone_kb - totals.together_kb);
   return fmt::format("{} alive, private {}, shared {}, together {}, saved {}",
                      plural(totals.copies, "copy", "copies"), human_size(totals.private_kb),
-                     human_size(totals.shared_kb), human_size(totals.together_kb), signed_size(saved));
+                     human_size(totals.shared_kb), human_size(totals.together_kb), signed_human_size(saved));
 }
 
-std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alone_kb) {
+std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alone_kb,
+                     const std::optional<Census>& why) {
   Json processes = Json::array(), samples = Json::array();
   for (const ProcessRow& row : result.rows)
     processes.push_back({{"copy", row.copy},
@@ -122,7 +123,7 @@ std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alo
                        {"alone_kb", totals.alone_kb},
                        {"saved_kb", static_cast<std::int64_t>(totals.alone_kb - totals.together_kb)}});
   const auto saving = saving_of(result.totals, alone_kb);
-  const Json report = {
+  Json report = {
       {"processes", processes},
       {"together_kb", saving ? Json(saving->together_kb) : Json(nullptr)},
       {"alone_kb", saving ? Json(saving->alone_kb) : Json(nullptr)},
@@ -130,6 +131,11 @@ std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alo
       {"measured_at", saving ? Json(utc(result.totals->time)) : Json(nullptr)},
       {"samples", samples},
   };
+  if (result.joined)
+    report["store"] = {{"name", result.joined->name},
+                       {"all_kb", result.joined->size.all_kb},
+                       {"charged_here_kb", result.joined->size.charged_here_kb}};
+  if (why) report["why"] = Json::parse(why_json(*why));
   // A command line may hold any bytes.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "group/group.hpp"
+#include "samepage/census.hpp"
 
 namespace samepage {
 
@@ -28,7 +29,9 @@ std::string run_table(const GroupResult& result, std::optional<std::uint64_t> al
 std::string status_line(const GroupTotals& totals);
 
 /// The same as data; its keys are in docs/run.md.
-std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alone_kb);
+/// `why` is what a census of the group said, if one was taken.
+std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alone_kb,
+                     const std::optional<Census>& why = std::nullopt);
 
 /// together_kb of the JSON file of an earlier run. Throws UsageError.
 std::uint64_t together_in(const std::filesystem::path& json);

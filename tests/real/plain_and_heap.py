@@ -1,5 +1,6 @@
 """Starts programs that we did not write, plainly and under the preloaded heap."""
 import contextlib
+import difflib
 import os
 import pathlib
 import shutil
@@ -48,8 +49,15 @@ def same_output(argv, heap, **options):
     """Runs it both ways; both succeed and say the same, word for word, which is returned."""
     plain, ours = run(argv, **options), run(argv, heap, **options)
     assert plain.returncode == 0, f"{argv} fails without the heap too\n{plain.stderr[-4000:]}"
-    assert (ours.returncode, ours.stdout, ours.stderr) == (0, plain.stdout, plain.stderr)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (0, plain.stdout, plain.stderr), (
+        f"{argv} gives {ours.returncode} under the heap\n" + difference(plain, ours))
     return ours.stdout
+
+
+def difference(plain, ours):
+    """The lines that differ; pytest shortens long texts in the middle, where they often do."""
+    both = [(plain.stdout + plain.stderr).splitlines(), (ours.stdout + ours.stderr).splitlines()]
+    return "\n".join(difflib.unified_diff(*both, "plain", "under the heap", lineterm="", n=1))
 
 
 @contextlib.contextmanager

@@ -20,17 +20,21 @@ def threads_too(number):
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
+    # Told when no pool lives: it forks new workers at any time, and these write what lies in our buffer again.
+    told = []
     with context.Pool(3, maxtasksperchild=20) as pool:
-        print(hashlib.md5(repr(pool.map(work, range(400), chunksize=5)).encode()).hexdigest())
-        print(pool.map(threads_too, range(20))[-1])
+        told.append(hashlib.md5(repr(pool.map(work, range(400), chunksize=5)).encode()).hexdigest())
+        told.append(pool.map(threads_too, range(20), chunksize=2)[-1])
     with concurrent.futures.ProcessPoolExecutor(3, mp_context=context) as pool:
-        print(hashlib.md5(repr(list(pool.map(work, range(200)))).encode()).hexdigest())
+        told.append(hashlib.md5(repr(list(pool.map(work, range(200)))).encode()).hexdigest())
     with context.Manager() as manager:
         shared = manager.dict()
         shared["big"] = [work(i) for i in range(50)]
-        print(len(shared["big"]))
+        told.append(len(shared["big"]))
     lock, value = context.Lock(), context.Value("i", 3)
-    print(value.value, lock.acquire(), lock.release())
+    told.append((value.value, lock.acquire(), lock.release()))
+    for line in told:
+        print(line)
 """
 
 

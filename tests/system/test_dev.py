@@ -61,9 +61,14 @@ def test_deps_says_nothing_when_all_is_there(tmp_path):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_skipped_tests_are_listed_with_their_reasons(tmp_path):
+def summary(log):
+    return subprocess.run([ROOT / "tools/summarise-tests", log], capture_output=True, text=True, check=True).stdout
+
+
+def test_closing_lines_and_skipped_tests_are_listed(tmp_path):
     log = tmp_path / "LastTest.log"
     log.write_text("""\
+1/3 Testing: ksm/Lease
 [ RUN      ] Lease.Restores
 /source/lease_test.cpp:12: Skipped
 no KSM here
@@ -71,10 +76,31 @@ no KSM here
 [  SKIPPED ] 1 test, listed below:
 [ RUN      ] Lease.Other
 [       OK ] Lease.Other (0 ms)
+2/3 Testing: real/php
 SKIPPED [1] tests/real/test_php.py:7: no php
+3 passed, 1 skipped in 0.42s
+3/3 Testing: system/dev
+1 failed, 2 passed in 61.00s (0:01:01)
 """)
-    result = subprocess.run([ROOT / "tools/list-skipped", log], capture_output=True, text=True)
-    assert result.stdout == ("Skipped, and why:\n  Lease.Restores: no KSM here\n  [1] tests/real/test_php.py:7: no php\n")
+    assert summary(log) == """\
+What pytest said:
+  real/php: 3 passed, 1 skipped in 0.42s
+  system/dev: 1 failed, 2 passed in 61.00s (0:01:01)
+Skipped, and why:
+  Lease.Restores: no KSM here
+  [1] tests/real/test_php.py:7: no php
+"""
     log.write_text("")
-    result = subprocess.run([ROOT / "tools/list-skipped", log], capture_output=True, text=True)
-    assert result.stdout == "Nothing was skipped.\n"
+    assert summary(log) == "What pytest said:\n  nothing\nSkipped, and why:\n  nothing\n"
+
+
+def test_layers_hold_and_a_wrong_include_is_found(tmp_path):
+    check = ROOT / "tools/check-layers"
+    assert subprocess.run([check], capture_output=True, text=True).stdout == ""
+    for part, text in [("linux", '#include "heap/phase.h"'), ("cli", '#include "linux/proc_fs.hpp"'), ("util", "")]:
+        (tmp_path / "src" / part).mkdir(parents=True)
+        (tmp_path / "src" / part / "file.cpp").write_text(text + "\n")
+    result = subprocess.run([check, tmp_path], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert [line.split(":")[0].removeprefix(str(tmp_path)) for line in result.stdout.splitlines()] == [
+        "/src/linux/file.cpp", "/src/util/file.cpp"]

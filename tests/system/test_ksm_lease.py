@@ -149,16 +149,24 @@ def test_what_a_third_party_changed_stays():
     put("pages_to_scan", "100")
 
 
+@contextlib.contextmanager
+def burst_that_puts_everything_back():
+    """The body runs while a burst lasts."""
+    before = settings()
+    with equal_processes(2) as pids:
+        holder = Holder(pids)
+        holder.wait_for("burst")
+        assert settings()["pages_to_scan"] == "20000"
+        yield
+        holder.leave()
+    assert settings() == before
+
+
 def test_ksm_that_was_on_stays_on():
     put("run", "1")
-    before = settings()
     try:
-        with equal_processes(2) as pids:
-            holder = Holder(pids)
-            holder.wait_for("burst")
-            assert settings()["pages_to_scan"] == "20000"
-            holder.leave()
-        assert settings() == before
+        with burst_that_puts_everything_back():
+            pass
     finally:
         put("run", "0")
 
@@ -167,15 +175,9 @@ def test_a_running_advisor_comes_back():
     if not (SYSFS / "advisor_mode").exists():
         pytest.skip("this kernel has no advisor (Linux 6.8)")
     put("advisor_mode", "scan-time")
-    before = settings()
     try:
-        with equal_processes(2) as pids:
-            holder = Holder(pids)
-            holder.wait_for("burst")
+        with burst_that_puts_everything_back():
             assert settings()["advisor_mode"] == "none"
-            assert settings()["pages_to_scan"] == "20000"
-            holder.leave()
-        assert settings() == before
     finally:
         put("advisor_mode", "none")
         put("pages_to_scan", "100")

@@ -19,13 +19,16 @@ def test_its_commands_run(tmp_path):
     script = "set -eux\n"
     for language, text in BLOCKS:
         if language == "cpp":
-            (tmp_path / "program.cpp").write_text(text)
+            (tmp_path / re.match(r"// (\w+\.cpp)", text)[1]).write_text(text)
         elif "./dev" not in text:
             script += text
     result = subprocess.run(["bash", "-c", script], cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)},
                             capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert "slice 3 of 4" in result.stdout
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words == [f"constant number {number}" for number in range(0, 1_000_000, 7)]
+    assert "the store holds them" in result.stdout
 
 
 @pytest.mark.parametrize("word", re.findall(r"^\./dev (\w+)", README, re.M))

@@ -4,12 +4,14 @@ import json
 import math
 import os
 import pathlib
+import random
 import signal
 import sqlite3
 import subprocess
 import time
 
 import pytest
+from farm_processes import KILLS, kill_and_resume, kill_workers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("SAMEPAGE_BUILD", ROOT / "build/release")) / "bin"
@@ -65,9 +67,9 @@ def test_says_when_it_was_initialised_and_how_fast_it_was(conditions, tmp_path):
     assert float(words.split(" events/s")[0].split()[-1]) > 0
 
 
-@pytest.mark.parametrize("how", [["--threads", 3], ["--workers", 3], ["--workers", 2, "--threads", 2],
-                                 ["--workers", 8]], ids=str)
-def test_workers_and_threads_give_the_same_bytes(conditions, serial, tmp_path, how):
+@pytest.mark.parametrize("how", [["--threads", 3], ["--forks", 3], ["--forks", 2, "--threads", 2],
+                                 *(["--workers", workers] for workers in (1, 2, 3, 4)), ["--workers", 8, "--warm-up", 2]], ids=str)
+def test_forks_threads_and_workers_give_the_same_bytes(conditions, serial, tmp_path, how):
     out = tmp_path / "out.json"
     result = reco(conditions, out, "--slice", "0/10", *how)
     assert result.returncode == 0, result.stderr
@@ -111,6 +113,25 @@ def test_intervals_of_validity(conditions, serial, tmp_path):
     first = json.loads(serial.read_text())["events"]
     assert events(299) == first
     assert events(500) != first
+
+
+def test_a_change_of_conditions_within_the_job(conditions, serial, tmp_path):
+    """Every way to divide the work changes at the same event; the farm's workers are forked again from the one that loaded."""
+    outs = []
+    for how in ([], ["--threads", 3], ["--forks", 3], ["--workers", 3, "--memory", tmp_path / "memory.json"]):
+        outs.append(tmp_path / f"{len(outs)}.json")
+        result = reco(conditions, outs[-1], "--slice", "0/10", "--repeat", 2, "--change", "30:500", "--change", "60:1", *how)
+        assert result.returncode == 0, result.stderr
+    assert len({out.read_bytes() for out in outs}) == 1
+    events = json.loads(outs[0].read_text())["events"]
+    before = json.loads(serial.read_text())["events"]
+    assert [here == plain for here, plain in zip(events, before)] == [True] * 3 + [False] * 3
+    assert json.loads((tmp_path / "memory.json").read_text())["reforks"] >= 1
+
+
+@pytest.mark.parametrize("changes", [["x"], ["10:"], ["10:500x"], ["0:500"], ["20:500", "10:1"]], ids=str)
+def test_bad_change(conditions, out, changes):
+    refused(reco(conditions, out, *(f"--change={change}" for change in changes)), out.parent, "--change")
 
 
 def test_hold_keeps_the_process(conditions, tmp_path):
@@ -186,7 +207,7 @@ def test_missing_files(conditions, tmp_path, out):
     assert not (tmp_path / "none.db").exists()
 
 
-@pytest.mark.parametrize("how", [[], ["--threads", 2], ["--workers", 2]], ids=str)
+@pytest.mark.parametrize("how", [[], ["--threads", 2], ["--forks", 2], ["--workers", 2]], ids=str)
 def test_truncated_gzip(conditions, tmp_path, out, how):
     cut = tmp_path / "cut.hepmc3.gz"
     cut.write_bytes(EVENTS.read_bytes()[:300_000])
@@ -269,8 +290,8 @@ def test_merge_refuses(serial, tmp_path, out):
     refused(run("reco-merge", "--out", out, serial, other), out.parent, "different conditions")
 
 
-def test_a_lost_worker_is_an_error(conditions, out):
-    job = subprocess.Popen([BIN / "reco", "--events", EVENTS, "--conditions", conditions, "--out", out, "--workers", "2",
+def test_a_lost_fork_is_an_error(conditions, out):
+    job = subprocess.Popen([BIN / "reco", "--events", EVENTS, "--conditions", conditions, "--out", out, "--forks", "2",
                             "--repeat", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "every constant read" in job.stdout.readline()
     assert "initialised" in job.stdout.readline()
@@ -283,6 +304,96 @@ def test_a_lost_worker_is_an_error(conditions, out):
     assert job.returncode == 1
     assert "killed by signal 9" in words and words.count("\n") == 1
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_lost_worker_of_the_farm_is_none(conditions, serial, out):
+    job = subprocess.Popen([BIN / "reco", "--events", EVENTS, "--conditions", conditions, "--out", out, "--workers", "2",
+                            "--slice", "0/10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "every constant read" in job.stdout.readline()
+    children = []
+    while len(children) < 4:  # writer, reader, two workers
+        children = pathlib.Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    words = job.communicate(timeout=60)[1]
+    assert job.returncode == 0, words
+    assert out.read_bytes() == serial.read_bytes()
+    assert [file.name for file in out.parent.iterdir()] == [out.name]
+
+
+def start(conditions, out, *args):
+    return subprocess.Popen([BIN / "reco", "--events", EVENTS, "--conditions", conditions, "--out", out, *map(str, args)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_workers_of_the_farm_lose_nothing(conditions, out, tmp_path):
+    kills = KILLS or 10
+    events = ["--slice", "0/2", "--repeat", max(1, KILLS // 50), "--change", "30:500"]
+    assert reco(conditions, tmp_path / "serial.json", *events).returncode == 0
+    job = start(conditions, out, "--workers", 4, "--retries", 1_000_000, "--memory", tmp_path / "memory.json", *events)
+    assert "every constant read" in job.stdout.readline()
+    killed = kill_workers(job, kills, random.Random(7), 0.3 if KILLS else 0.1)
+    words = job.communicate(timeout=900)[1]
+    assert job.returncode == 0, words
+    assert out.read_bytes() == (tmp_path / "serial.json").read_bytes()
+    assert killed == kills and json.loads((tmp_path / "memory.json").read_text())["workers_lost"] >= kills / 2
+    assert [file.name for file in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("who", ["supervisor", "reader", "writer"])
+def test_a_job_whose_process_was_killed_is_resumed(conditions, serial, out, who):
+    arguments = ["--workers", 2, "--slice", "0/10", "--journal", out.parent / "journal", "--resume"]
+    wanted, longest = KILLS // 4 or 2, 0.03 if who == "reader" else 0.3  # a reader is done soon
+    killed, chance = 0, random.Random(who)
+    while killed < wanted:
+        out.unlink(missing_ok=True)
+        killed += kill_and_resume(lambda: start(conditions, out, *arguments), who, wanted - killed, longest, chance)[1]
+        assert out.read_bytes() == serial.read_bytes()
+        assert [file.name for file in out.parent.iterdir()] == [out.name]
+
+
+def corrupt_gzip(path):
+    whole = bytearray(EVENTS.read_bytes())
+    whole[300_000:300_100] = bytes(100)
+    path.write_bytes(whole)
+
+
+def truncated_gzip(path):
+    path.write_bytes(EVENTS.read_bytes()[:300_000])
+
+
+def truncated_text(path):
+    path.write_bytes(gzip.decompress(EVENTS.read_bytes())[:2_000_000])
+
+
+@pytest.mark.parametrize("damage", [corrupt_gzip, truncated_gzip, truncated_text], ids=lambda damage: damage.__name__)
+def test_what_was_done_before_the_input_turned_out_damaged_is_kept(conditions, tmp_path, out, damage):
+    """With a journal; without one nothing is left behind."""
+    bad = tmp_path / "bad.hepmc3.gz"
+    damage(bad)
+    result = reco(conditions, out, "--workers", 2, "--journal", out.parent / "journal", events=bad)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
+    # Of a gzip whose bytes are wrong an event may be the first that is seen to be damaged: the checksum comes at the end.
+    assert str(bad) in result.stderr or "is damaged" in result.stderr and damage is corrupt_gzip
+    assert sorted(file.name for file in out.parent.iterdir()) == ["journal", "out.json.events.partial"]
+    kept = [json.loads(line.rstrip(",\n")) for line in (out.parent / "out.json.events.partial").read_text().splitlines()]
+    assert [event["number"] for event in kept] == list(range(len(kept))) and len(kept) > 2
+    for file in out.parent.iterdir():
+        file.unlink()
+    refused(reco(conditions, out, "--workers", 2, events=bad), out.parent)
+
+
+def test_the_farm_quarantines_an_event_that_is_damaged(conditions, tmp_path, out):
+    damaged = tmp_path / "damaged.hepmc3"
+    lines = gzip.decompress(EVENTS.read_bytes()).split(b"\n")
+    particle = next(i for i, line in enumerate(lines) if line.startswith(b"P "))
+    lines[particle] = b"P 1 nonsense"
+    damaged.write_bytes(b"\n".join(lines))
+    arguments = ["--workers", 2, "--slice", "0/20", "--retries", 0]
+    refused(reco(conditions, out, *arguments, events=damaged), out.parent, "event 0 failed", "event 0 is damaged")
+    result = reco(conditions, out, *arguments, "--quarantine", tmp_path / "quarantine", events=damaged)
+    assert result.returncode == 3, result.stderr
+    assert [event["number"] for event in json.loads(out.read_text())["events"]] == [20, 40]
+    assert b"event 0 is damaged" in (tmp_path / "quarantine").read_bytes()
 
 
 # --- the generator of conditions ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include "clock.hpp"
 #include "conditions.hpp"
 #include "memory.hpp"
+#include "run.hpp"
 #include "settle.hpp"
 #include "worker.hpp"
 
@@ -64,12 +65,14 @@ void run_alone(Conditions& conditions, const WorkerOptions& options, std::uint32
   std::printf("%ld\n", status_kb("VmHWM:"));
 }
 
+}  // namespace
+
 int run(int argc, char** argv) {
-  std::uint32_t channels = 850'000, events = 50;
+  std::uint32_t channels = 1'000'000, events = 50;
   std::vector<int> go;
   WorkerOptions options;
   CLI::App app("Constants, workers and events under the allocator that is preloaded; see bench/heap/run.");
-  app.add_option("--channels", channels, "constants: channels of about 260 bytes");
+  app.add_option("--channels", channels, "constants: channels of about 230 bytes");
   app.add_option("--events", events, "events per worker");
   app.add_option("--go", go, "inherited descriptors, one per worker; without any the program works alone")
       ->delimiter(',');
@@ -88,9 +91,4 @@ int run(int argc, char** argv) {
   return run_workers(conditions, options, go, events) ? 0 : 1;
 }
 
-}  // namespace
 }  // namespace samepage
-
-int main(int argc, char** argv) {
-  return samepage::run(argc, argv);
-}

@@ -20,7 +20,7 @@ struct Channel {
   std::string name;
 };
 
-/// Read-mostly data of `channels` channels (about 260 bytes each in all). Building it allocates and frees
+/// Read-mostly data of `channels` channels (about 230 bytes each in all). Building it allocates and frees
 /// temporaries among the constants, so that holes stay between them. Look-ups write nothing.
 class Conditions {
  public:

@@ -7,9 +7,9 @@
 
 namespace samepage {
 
-/// Makes `allocations` short-lived blocks (at most an eighth of them alive at once, none afterwards), of 16
-/// bytes to 64 kB, mostly small, and looks one constant up for each. Threads may share `conditions`. Returns
-/// a sum of what was read, so that nothing is optimised away.
+/// Makes `allocations` short-lived blocks of 16 bytes to 64 kB, mostly small (490 bytes on average), which
+/// all live until the event's end, as in an experiment's event store, and looks one constant up for each.
+/// Threads may share `conditions`. Returns a sum of what was read, so that nothing is optimised away.
 double process_event(const Conditions& conditions, std::uint32_t allocations, Random& random);
 
 }  // namespace samepage

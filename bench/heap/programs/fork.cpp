@@ -17,6 +17,7 @@
 #include "clock.hpp"
 #include "memory.hpp"
 #include "random.hpp"
+#include "run.hpp"
 
 namespace samepage {
 namespace {
@@ -168,6 +169,8 @@ nlohmann::json children(std::size_t count) {
   return described(generations, count);
 }
 
+}  // namespace
+
 int run(int argc, char** argv) {
   std::size_t count = 1, megabytes = 1024;
   std::string program;
@@ -194,9 +197,4 @@ int run(int argc, char** argv) {
   return 0;
 }
 
-}  // namespace
 }  // namespace samepage
-
-int main(int argc, char** argv) {
-  return samepage::run(argc, argv);
-}

@@ -4,9 +4,11 @@ import os
 import statistics
 from dataclasses import asdict, dataclass
 
+from shared.target import Target
+
 from .peers import SAMEPAGE, Peer
 from .process import Programs, check
-from .table import Section, Table, Target, megabytes
+from .table import Section, Table, megabytes
 
 WORKERS = 3
 SHOWN = (0, 1, 50)  # events of the 2009 table
@@ -107,7 +109,7 @@ class Result:
 
 
 def run(programs: Programs, peers: list[Peer], quick: bool, say) -> Section:
-    events, channels = (50, 200_000) if quick else (50, 850_000)
+    events, channels = (50, 200_000) if quick else (50, 1_000_000)
     tables, targets, data = [], [], {}
     for variant in VARIANTS:
         results = []

@@ -16,7 +16,7 @@ Written by `{command}` on {date}; run it to have the figures of your own machine
 {machine}
 
 Every peer runs in processes of its own, preloaded into the same programs (`bench/heap/programs`), one after the other.
-Huge pages: first as this machine has them, then with THP=always.
+Huge pages: {policies}.
 
 - **churn**: a process builds some 230 MB of pointer-rich constants among temporaries, forks three workers, and each
   processes 50 events of 20,000 short-lived allocations with look-ups of constants. All workers stand still at a pipe,
@@ -54,7 +54,8 @@ def data(results, missing: list[str]) -> dict:
 
 def page(results, missing: list[str], command: str) -> str:
     facts = "; ".join(f"{name} {value}" for name, value in machine().items())
-    parts = [_INTRODUCTION.format(command=command, date=time.strftime("%Y-%m-%d"), machine=facts)]
+    policies = ", then ".join(f"THP={policy}" for policy in results)
+    parts = [_INTRODUCTION.format(policies=policies, command=command, date=time.strftime("%Y-%m-%d"), machine=facts)]
     parts += [f"{line}.\n" for line in missing]
     for policy, sections in results.items():
         parts.append(f"## THP={policy}\n")

@@ -2,9 +2,11 @@
 
 import statistics
 
+from shared.target import Target
+
 from .peers import SAMEPAGE, STOCK, Peer
 from .process import Programs
-from .table import Section, Table, Target, megabytes
+from .table import Section, Table, megabytes
 
 
 def _around(values: list[int], index: int) -> float:

@@ -1,8 +1,10 @@
 """Memory of one program: the churn program alone, without forks, settle included."""
 
+from shared.target import Target
+
 from .peers import SAMEPAGE, STOCK, Peer
 from .process import Programs
-from .table import Section, Table, Target, megabytes
+from .table import Section, Table, megabytes
 
 
 def run(programs: Programs, peers: list[Peer], quick: bool, say) -> Section:

@@ -1,6 +1,8 @@
-"""Tables in Markdown, which a terminal shows as well, and targets with their verdicts."""
+"""Tables in Markdown, which a terminal shows as well."""
 
 from dataclasses import dataclass, field
+
+from shared.target import Target
 
 
 @dataclass
@@ -20,24 +22,6 @@ class Table:
 
         parts = [f"### {self.title}", "", line(self.columns), line(rule), *map(line, self.rows)]
         return "\n".join(parts + (["", self.notes] if self.notes else []))
-
-
-@dataclass(frozen=True)
-class Target:
-    """A figure that the project promised. `limit` is a lower bound if `at_least`, else an upper one."""
-
-    what: str
-    figure: float
-    limit: float
-    at_least: bool
-
-    @property
-    def met(self) -> bool:
-        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
-
-    def row(self) -> list[str]:
-        sign = "≥" if self.at_least else "≤"
-        return [self.what, f"{sign} {self.limit:.3g}", f"{self.figure:.3g}", "met" if self.met else "NOT MET"]
 
 
 @dataclass

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "linux/proc_text.hpp"
+#include "linux/smaps_text.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
@@ -12,5 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   samepage::parse_smaps_rollup(text);
   samepage::parse_ksm_stat(text);
   samepage::parse_strings(text);
+  samepage::parse_cgroups(text);
+  samepage::parse_smaps(text);
+  samepage::parse_meminfo(text);
+  samepage::parse_pressure(text);
   return 0;
 }

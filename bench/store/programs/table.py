@@ -1,0 +1,81 @@
+"""A table of pure Python objects, loaded once; forked workers look things up in it, event by event.
+
+table.py MB WORKERS EVENTS LOOK_UPS PERIOD_MS. Prints, as JSON, what each worker's private memory was at the end of its events and
+just before the next one, and how long the events took."""
+import json
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "suite"))
+import private_memory
+
+EVERY = 5  # events; to measure takes as long as an event
+
+
+def table_of(megabytes):
+    """Some 500 bytes an entry."""
+    return {i: {"name": f"channel {i}", "gain": i * 0.5, "cells": [i, i + 1, float(i)], "flags": (i % 7, str(i % 100))}
+            for i in range(megabytes * 1_000_000 // 480)}
+
+
+def work(table, look_ups, seed):
+    """One event: a reference count of everything that it touches goes up and down again."""
+    rng, total = random.Random(seed), 0.0
+    held = []
+    for _ in range(look_ups):
+        entry = table[rng.randrange(len(table))]
+        held.append((entry["name"], entry["cells"], entry["flags"]))
+        total += entry["gain"] + sum(entry["cells"]) + len(entry["name"])
+        if len(held) > 100:
+            held.clear()
+    return total
+
+
+def worker(table, look_ups, number, events, answers):
+    ends, rests, times, total = [], [], [], 0.0
+    while event := os.read(events, 8):
+        event = int(event)
+        if event % EVERY == 0:
+            rests.append(private_memory.of(os.getpid()))
+        began = time.perf_counter()
+        total += work(table, look_ups, number * 1000 + event)
+        times.append(time.perf_counter() - began)
+        if event % EVERY == EVERY // 2:
+            ends.append(private_memory.of(os.getpid()))
+    rests.append(private_memory.of(os.getpid()))
+    mine = {"ends": ends, "rests": rests, "times": times, "total": total, "cpu": time.process_time(), "pid": os.getpid()}
+    os.write(answers, (json.dumps(mine) + "\n").encode())
+    os._exit(0)
+
+
+def main():
+    megabytes, workers, events, look_ups, period = map(int, sys.argv[1:])
+    table = table_of(megabytes)
+    taken, answers = os.pipe()
+    channels = []
+    for number in range(workers):
+        end, start = os.pipe()
+        if not os.fork():
+            for channel in [*channels, start]:
+                os.close(channel)
+            worker(table, look_ups, number, end, answers)
+        channels.append(start)
+    os.close(answers)
+    time.sleep(1)
+    for event in range(1, events + 1):
+        for channel in channels:
+            os.write(channel, b"%08d" % event)
+        time.sleep(period / 1000)
+    for channel in channels:
+        os.close(channel)
+    found = []
+    with os.fdopen(taken) as lines:
+        for line in lines:
+            found.append(json.loads(line))
+    json.dump(sorted(found, key=lambda one: one["total"]), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+#include "group/process_share.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace samepage {
+namespace {
+
+constexpr std::uint64_t kBytesPerRmapItem = 64;  // struct ksm_rmap_item
+
+std::uint64_t page_kb() {
+  static const auto size = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) / 1024;
+  return size;
+}
+
+}  // namespace
+
+std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
+  const auto memory = proc.smaps_rollup(pid);
+  const auto status = proc.status(pid);
+  ProcessShare share;
+  if (memory.denied && status && status->vm_rss) {  // an upper bound, so that nothing is flattered
+    share.rss = share.pss = *status->vm_rss;
+    share.hidden = true;
+    return share;
+  }
+  if (!memory) return std::nullopt;
+  share.rss = memory->rss;
+  share.pss = memory->pss;
+  share.private_kb = memory->private_clean + memory->private_dirty;
+  share.shared_kb = memory->shared_clean + memory->shared_dirty;
+  const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);
+  share.shared_data_kb = std::min(share.shared_kb, data - std::min(data, memory->private_dirty));
+  share.swapped_pss = memory->swap_pss.value_or(0);
+  share.page_tables = status ? status->vm_pte.value_or(0) : 0;
+  const auto ksm = proc.ksm_stat(pid);
+  share.ksm_items = ksm ? ksm->rmap_items.value_or(0) * kBytesPerRmapItem / 1024 : 0;
+  share.ksm = memory->ksm;
+  if (!share.ksm && ksm && ksm->merging_pages) share.ksm = *ksm->merging_pages * page_kb();
+  return share;
+}
+
+}  // namespace samepage

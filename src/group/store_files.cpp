@@ -1,0 +1,87 @@
+#include "group/store_files.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "linux/system_call.hpp"
+#include "store/control.h"
+#include "store/pages.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3; without it memfd_create fails where vm.memfd_noexec is 2
+#endif
+
+namespace samepage {
+namespace {
+
+constexpr int kFirst = 256;  // where nobody else has descriptors
+
+UniqueFd memory_file(off_t size) {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  UniqueFd file(memfd_create(STORE_FILE_NAME, kFlags | MFD_NOEXEC_SEAL));
+  if (!file && errno == EINVAL) file = UniqueFd(memfd_create(STORE_FILE_NAME, kFlags));
+  if (file && ftruncate(file.get(), size) != 0) file = UniqueFd();
+  return file;
+}
+
+}  // namespace
+
+std::optional<StoreFiles> StoreFiles::make(std::string& why_not) {
+  StoreFiles store;
+  for (int i = 0; i <= STORE_FILES; ++i) {
+    const UniqueFd file = memory_file(i == 0 ? off_t{STORE_CONTROL} : off_t{STORE_BLOCK});
+    UniqueFd placed(file ? fcntl(file.get(), F_DUPFD_CLOEXEC, kFirst + i) : -1);
+    if (!placed || placed.get() != kFirst + i) break;
+    store.files_.push_back(std::move(placed));
+  }
+  if (store.files_.size() < 2 ||
+      fcntl(store.files_.front().get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    why_not = fmt::format("no memory files for the store ({}): copies share only what a fork shares",
+                          error_text(errno));
+    return std::nullopt;
+  }
+  return store;
+}
+
+std::optional<StoreFiles> StoreFiles::adopt(const std::vector<UniqueFd>& files) {
+  StoreFiles store;
+  for (const UniqueFd& file : files) {
+    const int wanted = kFirst + static_cast<int>(store.files_.size());
+    UniqueFd placed(fcntl(file.get(), F_DUPFD_CLOEXEC, wanted));
+    if (!placed || placed.get() != wanted) return std::nullopt;
+    store.files_.push_back(std::move(placed));
+  }
+  return store.files_.size() < 2 ? std::nullopt : std::optional(std::move(store));
+}
+
+std::vector<int> StoreFiles::descriptors() const {
+  std::vector<int> numbers;
+  numbers.reserve(files_.size());
+  for (const UniqueFd& file : files_) numbers.push_back(file.get());
+  return numbers;
+}
+
+StoreFiles::Size StoreFiles::size(const std::set<int>& processes) const {
+  Size size;
+  store_control control{};
+  if (pread(files_.front().get(), &control, sizeof control, 0) != sizeof control) return size;
+  for (std::size_t i = 1; i < files_.size(); ++i) {
+    struct stat status;
+    if (fstat(files_[i].get(), &status) != 0) continue;
+    const std::uint64_t kb = static_cast<std::uint64_t>(status.st_blocks) / 2;
+    size.all_kb += kb;
+    if (processes.contains(control.entries[i - 1].publisher)) size.charged_here_kb += kb;
+  }
+  return size;
+}
+
+std::string StoreFiles::address() const {
+  return fmt::format("{}:{}:{}:{}", STORE_HOLDER_VERSION, getpid(), files_.front().get(), files_.size() - 1);
+}
+
+}  // namespace samepage

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "linux/unique_fd.hpp"
+
+namespace samepage {
+
+/// The memory files of a group's store, empty at first, open as long as this object lives; see
+/// store/holder.h.
+class StoreFiles {
+ public:
+  /// Nothing if the system gives no memory files or descriptors; `why_not` then says so.
+  static std::optional<StoreFiles> make(std::string& why_not);
+
+  /// Another launcher's, the control area first. Nothing if there is no room for their descriptors.
+  static std::optional<StoreFiles> adopt(const std::vector<UniqueFd>& files);
+
+  /// The value of SAMEPAGE_STORE_AT for the processes that shall use it.
+  std::string address() const;
+  /// Borrowed, the control area first.
+  std::vector<int> descriptors() const;
+
+  struct Size {
+    std::uint64_t all_kb = 0, charged_here_kb = 0;
+  };
+  /// What the files hold, and how much of it these processes published, whose cgroup is charged for it.
+  Size size(const std::set<int>& processes) const;
+
+ private:
+  std::vector<UniqueFd> files_;  // the control area first, under consecutive numbers
+};
+
+}  // namespace samepage

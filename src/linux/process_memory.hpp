@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "linux/unique_fd.hpp"
+
+namespace samepage {
+
+/// What stands in another process's memory, or in this one's. The process runs on meanwhile.
+class ProcessMemory {
+ public:
+  enum class Pages {
+    alone,   ///< mapped by this process alone, or a file's: read at full speed
+    shared,  ///< anonymous and shared by fork or KSM
+  };
+
+  explicit ProcessMemory(pid_t pid);
+
+  /// Whether it may be read at all; needs what ptrace(2) needs.
+  explicit operator bool() const { return static_cast<bool>(mem_); }
+  bool denied() const { return denied_; }
+
+  /// Reads from `address` into `buffer` until something cannot be read; returns the bytes read.
+  ///
+  /// process_vm_readv(2) pins what it reads, and since Linux 5.19 pinning an anonymous page that is shared
+  /// gives the process a copy of its own (gup_must_unshare in mm/internal.h): looking would undo the sharing.
+  /// So such pages are read through /proc/PID/mem, which does not pin, at some two thirds of the speed.
+  std::size_t read(std::uint64_t address, void* buffer, std::size_t size, Pages pages) const;
+
+ private:
+  pid_t pid_;
+  UniqueFd mem_;
+  bool denied_ = false;
+};
+
+}  // namespace samepage

@@ -1,0 +1,97 @@
+#define _GNU_SOURCE
+#include "store/batch.h"
+
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "heap/window.h"
+#include "store/statistics.h"
+#include "store/stop.h"
+#include "store/survey.h"
+#include "store/system.h"
+
+enum {
+  LONGEST_NS = 8000000,
+  MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
+  ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
+};
+
+static store_survey survey;
+static bool stopped;
+static int64_t began, over_at;
+
+bool store_batch_over(void) {
+  return store_now_ns() >= over_at;
+}
+
+static unsigned maps_allowed(void) {
+  static unsigned allowed;
+  if (!allowed) {
+    char text[16];
+    if (store_read_text("/proc/sys/vm/max_map_count", text, sizeof text)) allowed = (unsigned)atoi(text);
+  }
+  return allowed;
+}
+
+bool store_batch_may_map(void) {
+  const unsigned allowed = maps_allowed();
+  if (survey.maps + MAPS_MARGIN > allowed || survey.maps > allowed / 4 * 3)
+    return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      survey.address_space + (end - begin) + ADDRESS_SPACE_MARGIN > limit.rlim_cur)
+    return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
+  return true;
+}
+
+static bool is_undisturbed(void) {
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
+  if (survey.traced) return store_refuse(SAMEPAGE_STORE_TRACED);
+  if (survey.threads > 1) {
+    /* A sandbox might kill for a call that stopping needs. */
+    if (!survey.filters) stopped = store_stop_others();
+    if (!stopped) return store_refuse(SAMEPAGE_STORE_THREADS);
+    /* What they did until then. */
+    if (!store_survey_process(&survey)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
+    if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
+  }
+  if (!store_survey_maps(&survey, begin, end)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
+  if (survey.locked) return store_refuse(SAMEPAGE_STORE_LOCKED);
+  if (survey.async_io) return store_refuse(SAMEPAGE_STORE_ASYNC_IO);
+  return true;
+}
+
+bool store_batch_begin(void) {
+  began = store_now_ns();
+  over_at = began + LONGEST_NS;
+  stopped = false;
+  if (!store_survey_process(&survey))
+    store_refuse(SAMEPAGE_STORE_PAGEMAP);
+  else if (is_undisturbed())
+    return true;
+  store_batch_end();
+  return false;
+}
+
+void store_batch_end(void) {
+  if (stopped) store_resume_others();
+  stopped = false;
+  const double pause = (double)(store_now_ns() - began) * 1e-9;
+  if (pause > store_statistics.longest_pause) store_statistics.longest_pause = pause;
+}
+
+bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
+  for (unsigned i = 0; begin < end && i < survey.stretch_count; ++i) {
+    if (survey.stretches[i].end <= begin) continue;
+    if (survey.stretches[i].begin >= end) return false;
+    *first = survey.stretches[i].begin > begin ? survey.stretches[i].begin : begin;
+    *last = survey.stretches[i].end < end ? survey.stretches[i].end : end;
+    return true;
+  }
+  return false;
+}

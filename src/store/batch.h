@@ -1,0 +1,23 @@
+/* A batch: a few milliseconds in which this thread alone runs and may change the mappings of constants.
+ *
+ * No other thread and no signal handler of the process writes to its memory meanwhile, nor does the kernel
+ * for it: other threads are stopped (stop.h), signals blocked (lock.h), and where anything else may write
+ * (pinned memory, AIO, io_uring, a debugger) no batch begins and the reason is counted.
+ *
+ * Under the store's lock. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A batch is over after 8 ms; what is left is for the next one. */
+bool store_batch_begin(void);
+bool store_batch_over(void);
+void store_batch_end(void);
+
+/* Whether there may be more mappings, of which the kernel allows a process vm.max_map_count, and of address
+ * space. */
+bool store_batch_may_map(void);
+
+/* The first stretch of plain read-write memory, or of the store's, in [begin, end): what a program has
+ * protected, or mapped there itself, is left alone. */
+bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);

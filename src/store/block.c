@@ -1,0 +1,171 @@
+#define _GNU_SOURCE
+#include "store/block.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "store/family.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+enum {
+  SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
+  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is */
+  SCRATCH = STORE_CHUNK / MOSTLY,
+};
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+store_block store_blocks[STORE_FILES];
+
+/* Pages whose bytes must survive a new mapping. */
+static unsigned char scratch[SCRATCH][STORE_PAGE] __attribute__((aligned(STORE_PAGE)));
+
+static unsigned char* page_at(const store_block* block, unsigned page) {
+  return (unsigned char*)block->address + (size_t)page * STORE_PAGE;
+}
+
+bool store_block_open(int file, uintptr_t address) {
+  store_block* block = &store_blocks[file];
+  if (block->view) return true;
+  store_pages present;
+  const int reader = store_file_reader(file, &present);
+  if (reader < 0) return false;
+  void* view = mmap(NULL, STORE_BLOCK, PROT_READ, MAP_SHARED | MAP_NORESERVE, reader, 0);
+  if (view == MAP_FAILED) {
+    store_call(SYS_close, reader);
+    return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
+  }
+  madvise(view, STORE_BLOCK, MADV_DONTDUMP); /* the constants' own mapping is dumped */
+  block->address = address;
+  block->view = view;
+  block->reader = reader;
+  block->present = present;
+  block->mapped = (store_pages){{0}};
+  block->compared = 0;
+  block->sealed = false;
+  memset(block->history, 0, sizeof block->history);
+  return true;
+}
+
+void store_block_forget(int file) {
+  const store_block* block = &store_blocks[file];
+  if (block->view) madvise((void*)block->view, STORE_BLOCK, MADV_DONTNEED);
+  madvise(scratch, sizeof scratch, MADV_DONTNEED);
+}
+
+void store_block_done(int file) {
+  store_block* block = &store_blocks[file];
+  if (block->reader >= 0) store_call(SYS_close, block->reader);
+  block->reader = -1;
+  store_file_close(file);
+}
+
+void store_block_drop(int file) {
+  store_block* block = &store_blocks[file];
+  store_block_done(file);
+  if (block->view) munmap((void*)block->view, STORE_BLOCK);
+  block->view = NULL;
+}
+
+/* ---- mapping ---- */
+
+/* The kernel has taken the old mapping away and failed to make the new one. */
+static void restore(const store_block* block, unsigned begin, unsigned end) {
+  unsigned char* at = page_at(block, begin);
+  const size_t size = (size_t)(end - begin) * STORE_PAGE;
+  if (mmap(at, size, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at)
+    memcpy(at, block->view + (size_t)begin * STORE_PAGE, size);
+}
+
+/* A core dump leaves out a private mapping of a file that never had a page of its own. */
+static void make_dumpable(unsigned char* page, size_t size) {
+  atomic_fetch_or((_Atomic(unsigned char)*)page, 0);
+  madvise(page, size, MADV_DONTNEED);
+}
+
+static bool map_run(store_block* block, unsigned begin, unsigned end) {
+  unsigned differing[SCRATCH], count = 0;
+  if (end - begin < SHORT_RUN) return false;
+  for (unsigned page = begin; page < end; ++page) {
+    if (memcmp(page_at(block, page), block->view + (size_t)page * STORE_PAGE, STORE_PAGE) == 0) continue;
+    if (count == (end - begin) / MOSTLY) return false;
+    memcpy(scratch[count], page_at(block, page), STORE_PAGE);
+    differing[count++] = page;
+  }
+  unsigned char* at = page_at(block, begin);
+  const size_t size = (size_t)(end - begin) * STORE_PAGE;
+  const bool mapped = mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+                           block->reader, (off_t)begin * STORE_PAGE) == at;
+  if (!mapped) {
+    store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+    restore(block, begin, end);
+  }
+  if (mapped) {
+    make_dumpable(at, size);
+    madvise(at, size, MADV_POPULATE_READ); /* as present as they were: no fault, no smaller RSS later */
+  }
+  for (unsigned i = 0; i < count; ++i) memcpy(page_at(block, differing[i]), scratch[i], STORE_PAGE);
+  if (!mapped) return false;
+  for (unsigned page = begin; page < end; ++page) store_pages_add(&block->mapped, page);
+  store_statistics.sealed += size;
+  return true;
+}
+
+bool store_block_map(int file, unsigned begin, unsigned end) {
+  store_block* block = &store_blocks[file];
+  bool any = false;
+  for (unsigned page = begin; page < end;) {
+    unsigned run = page;
+    while (run < end && store_pages_has(&block->present, run) && !store_pages_has(&block->mapped, run)) ++run;
+    if (run > page && map_run(block, page, run)) any = true;
+    page = run + 1;
+  }
+  return any;
+}
+
+/* ---- back to plain memory ---- */
+
+static bool map_plain(const store_block* block, unsigned begin, unsigned end) {
+  unsigned char* at = page_at(block, begin);
+  return mmap(at, (size_t)(end - begin) * STORE_PAGE, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == at;
+}
+
+static void count_plain(store_block* block, unsigned begin, unsigned end) {
+  for (unsigned page = begin; page < end; ++page) {
+    if (!store_pages_has(&block->mapped, page)) continue;
+    store_pages_remove(&block->mapped, page);
+    store_statistics.sealed -= STORE_PAGE;
+    store_statistics.plain_again += STORE_PAGE;
+  }
+}
+
+bool store_block_unmap(int file, unsigned begin, unsigned end) {
+  store_block* block = &store_blocks[file];
+  for (unsigned page = begin; page < end; ++page) {
+    unsigned run = page;
+    while (run < end && run - page < SCRATCH && store_pages_has(&block->mapped, run)) ++run;
+    if (run == page) continue;
+    const size_t size = (size_t)(run - page) * STORE_PAGE;
+    memcpy(scratch, page_at(block, page), size);
+    if (!map_plain(block, page, run)) return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+    memcpy(page_at(block, page), scratch, size);
+    count_plain(block, page, run);
+    page = run - 1;
+  }
+  return true;
+}
+
+bool store_block_discard(int file, unsigned begin, unsigned end) {
+  store_block* block = &store_blocks[file];
+  if (!store_pages_any(&block->mapped, begin, end)) return true;
+  if (!map_plain(block, begin, end)) return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+  count_plain(block, begin, end);
+  return true;
+}

@@ -1,0 +1,41 @@
+/* One block of constants in this process: 32 MB at a multiple of 32 MB, its memory file at the same offsets.
+ *
+ * `view` shows the file as it is, also where the process has written; it is read for comparing and counts as
+ * address space, not as memory: what was read is given up at the end of a batch.
+ *
+ * Thread-safety: under the store's lock; functions that change mappings need a batch (batch.h) as well. */
+#pragma once
+#include "store/pages.h"
+
+typedef struct {
+  uintptr_t address;
+  const unsigned char* view;          /* NULL: the file is not mapped here */
+  int reader;                         /* descriptor of the file while pages are to be mapped; -1 */
+  store_pages present;                /* pages that the file holds */
+  store_pages mapped;                 /* pages of this block that are mapped from the file */
+  unsigned compared;                  /* pages before this one were compared when the block was sealed */
+  bool sealed;                        /* all of them were */
+  unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
+} store_block;
+
+/* In the order of their files. */
+extern store_block store_blocks[];
+
+/* Opens the published file and maps the view; false, and the reason counted, if it cannot be. */
+bool store_block_open(int file, uintptr_t address);
+/* Gives up the memory of the view that was read, not its addresses. */
+void store_block_forget(int file);
+/* No more pages are to be mapped: descriptors are closed. */
+void store_block_done(int file);
+/* Unmaps the view and forgets the block; no page of it may be mapped. */
+void store_block_drop(int file);
+
+/* Compares the pages [begin, end) of a chunk with the file and maps it. The bytes at the address do not
+ * change: pages that differ are private copies. Leaves alone what differs for the most part. True if anything
+ * was mapped. */
+bool store_block_map(int file, unsigned begin, unsigned end);
+
+/* Makes [begin, end) of the block plain memory with the bytes it has. */
+bool store_block_unmap(int file, unsigned begin, unsigned end);
+/* Makes it plain memory that is zero. Inside malloc, without a batch: nobody reads or writes there. */
+bool store_block_discard(int file, unsigned begin, unsigned end);

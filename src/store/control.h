@@ -1,0 +1,30 @@
+/* The control area of a family or of a launcher's store (family.h, holder.h): hints that any member may have
+ * written. A launcher in C++ reads a copy of it. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/holder.h"
+
+#ifdef __cplusplus
+#define STORE_SHARED(type) type
+#else
+#include <stdatomic.h>
+#define STORE_SHARED(type) _Atomic(type)
+#endif
+
+typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED } store_file_state;
+
+struct store_entry {
+  STORE_SHARED(uintptr_t) address; /* 0: the file is nobody's yet; never changes after */
+  STORE_SHARED(int) publisher;     /* PID */
+  STORE_SHARED(int64_t) heard_ms;  /* from it */
+  STORE_SHARED(unsigned) state;    /* store_file_state, or one of family.c's own */
+};
+
+struct store_control {
+  STORE_SHARED(unsigned) copies;
+  STORE_SHARED(int) filling; /* the file that is being filled, plus one */
+  STORE_SHARED(bool) lives_on;
+  struct store_entry entries[STORE_FILES];
+};

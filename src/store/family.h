@@ -1,0 +1,58 @@
+/* The family: processes that descend from one another by fork, and what they hold in common, inherited:
+ *
+ * - memory files, one per block of constants, empty at first, behind high descriptors that do not survive
+ * exec;
+ * - a control area, one shared anonymous mapping that says which file belongs to which address and whether it
+ *   is published.
+ *
+ * A file is filled by one process, its *publisher*, then sealed: F_SEAL_WRITE, SHRINK, GROW and SEAL. Nobody
+ * maps it before. Every member can write anything into the control area, at any time: it holds hints alone. A
+ * reader copies what it uses, checks it, verifies the seals itself, and compares every byte before it maps.
+ * Nothing there is waited for without a limit.
+ *
+ * Thread-safety: under the store's lock, but for the two flags at the end. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/control.h"
+#include "store/pages.h"
+
+/* Joins the family of the launcher that holds one, or makes this process the first of its own, with so many
+ * files. True if it is in one already. */
+bool store_family_make(unsigned files);
+bool store_family_exists(void);
+
+/* Copies that have joined, the first one too. */
+unsigned store_family_copies(void);
+void store_family_join(void);
+
+/* The file of a block, free or not; -1 if all are taken. Empties, on the way, one whose publisher has died.
+ */
+int store_family_file(uintptr_t address);
+
+store_file_state store_file_state_of(int file);
+/* Takes the right to fill a file. One process of the family fills at a time, so that many that settle
+ * together do not need memory for all: false while another that is alive does. */
+bool store_file_claim(int file);
+/* Whether nobody does, as far as can be seen. */
+bool store_file_may_be_claimed(void);
+/* Says that this process, which has claimed it, still is at it; false if it has not, or has lost it. */
+bool store_file_claimed(int file);
+/* A descriptor for writing, verified to be the file, to be closed by the caller; -1. */
+int store_file_writer(int file);
+/* Seals the file and tells the family. */
+bool store_file_publish(int file);
+/* Gives a claim up, this process's or a dead one's: what was written goes back at once, nobody will ever map
+ * it, and the file is of no use any more. */
+void store_file_abandon(int file);
+
+/* A published file: a descriptor for reading, to be closed by the caller, and the pages that hold something.
+ * -1 if it is not what its publisher claims. */
+int store_file_reader(int file, store_pages* present);
+/* Closes an inherited descriptor: this process has the file mapped, and its children will. */
+void store_file_close(int file);
+
+/* A member lives on after its fork without exec. Any thread, no lock. */
+void store_family_lives_on(void);
+bool store_family_has_lived_on(void);

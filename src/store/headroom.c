@@ -1,0 +1,47 @@
+#define _GNU_SOURCE
+#include "store/headroom.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/pages.h"
+#include "store/system.h"
+
+enum { NEEDED = 2 * STORE_BLOCK };
+
+/* False if there is no such file, or no limit in it. */
+static bool read_bytes(const char* folder, const char* name, unsigned long* bytes) {
+  char path[4200], text[32], *end;
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (!store_read_text(path, text, sizeof text)) return false;
+  *bytes = strtoul(text, &end, 10);
+  return end != text;
+}
+
+/* The group that the line of /proc/self/cgroup with this beginning names, and those that it is in. */
+static bool has_room(const char* groups, const char* line, const char* root, const char* limit,
+                     const char* usage) {
+  char folder[4200];
+  const char* group = strstr(groups, line);
+  if (!group) return true;
+  group += strlen(line);
+  const int length = snprintf(folder, sizeof folder, "%s%.*s", root, (int)strcspn(group, "\n"), group);
+  for (char* end = folder + (length < (int)sizeof folder ? length : 0); end && end >= folder + strlen(root);
+       end = strrchr(folder, '/')) {
+    *end = 0; /* on to the group that it is in, the root at last */
+    unsigned long most, now;
+    if (read_bytes(folder, limit, &most) && read_bytes(folder, usage, &now) &&
+        (now > most || most - now < NEEDED))
+      return false;
+  }
+  return true;
+}
+
+bool store_has_headroom(void) {
+  char groups[4096];
+  if (!store_read_text("/proc/self/cgroup", groups, sizeof groups)) return true;
+  return has_room(groups, "0::", "/sys/fs/cgroup", "memory.max", "memory.current") &&
+         has_room(groups, ":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                  "memory.usage_in_bytes");
+}

@@ -1,0 +1,150 @@
+#define _GNU_SOURCE
+#include "store/idle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "store/config.h"
+#include "store/pass.h"
+#include "store/rest.h"
+#include "store/share.h"
+#include "store/system.h"
+#include "store/when.h"
+
+enum {
+  /* A process is idle that waits for so long and whose other threads do next to nothing meanwhile. What a
+   * pass costs, then and later, comes from processors at rest, or else it must have been idle for longer. */
+  GRACE_NS = 150000000,
+  LITTLE_CPU_NS = 5000000, /* next to nothing is this and */
+  LITTLE_CPU_SHARE = 50,   /* one part of so many of the time; the waiting itself takes some */
+  SLICE_MS = 10,
+};
+
+static const int64_t GRACE_BUSY_NS = 2100000000;
+/* While other threads work for longer than this, nobody watches. */
+static const int64_t WATCHED_MOST_NS = INT64_C(60000000000);
+
+static _Atomic(pid_t) watching_process; /* one of whose threads is in store_idle: one is enough */
+static _Atomic(int64_t) idle_since, idle_cpu;
+
+/* As the kernel has it. */
+struct action {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)(void);
+  uint64_t mask;
+};
+
+/* Whether one of the signals ends the wait. */
+static bool interrupts(uint64_t signals, bool restarts) {
+  for (int signal = 1; signals; ++signal, signals >>= 1) {
+    struct action action;
+    if (!(signals & 1) || store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t))) continue;
+    if (action.handler != SIG_DFL && action.handler != SIG_IGN && !(restarts && (action.flags & SA_RESTART)))
+      return true;
+  }
+  return false;
+}
+
+static uint64_t pending_of(uint64_t blocked) {
+  uint64_t pending = 0;
+  store_call(SYS_rt_sigpending, &pending, sizeof pending);
+  return pending & ~blocked;
+}
+
+static bool wait_a_little(store_ready* ready, const void* wait, uint64_t blocked) {
+  return ready(wait, SLICE_MS) || pending_of(blocked);
+}
+
+static int64_t cpu_of_process(void) {
+  return store_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+static int64_t cpu_of_thread(void) {
+  return store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Whether the process has done next to nothing since `idle_since`, but for `watching`: CPU time that this
+ * wait took itself. If not, that is now. */
+static bool is_idle(int64_t now, int64_t watching) {
+  const int64_t cpu = cpu_of_process() - watching;
+  const int64_t since = atomic_load(&idle_since), used = cpu - atomic_load(&idle_cpu);
+  const int64_t time = now - since < GRACE_BUSY_NS ? now - since : GRACE_BUSY_NS;
+  if (used <= LITTLE_CPU_NS + time / LITTLE_CPU_SHARE) return true;
+  atomic_store(&idle_since, now);
+  atomic_store(&idle_cpu, cpu);
+  return false;
+}
+
+/* Waits until the process has been idle for long enough; false if the wait is over before, or something else
+ * is due. */
+static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t blocked) {
+  const int64_t entered = store_now_ns(), cpu = cpu_of_thread();
+  int64_t began = entered, watching = 0, now = entered;
+  store_rest rest = {0, 0}; /* looked at first when the process is found idle */
+  bool idle = false;
+  for (;;) {
+    const bool grace_is_over = now - began >= GRACE_NS;
+    const bool works = !is_idle(now, watching);
+    if (!works &&
+        (now - atomic_load(&idle_since) >= GRACE_BUSY_NS || (grace_is_over && store_at_rest_since(&rest)))) {
+      idle = true;
+      break;
+    }
+    if (works || grace_is_over) began = now, rest.time = 0;
+    if (!works && !rest.time) rest = store_rest_now();
+    if (wait_a_little(ready, wait, blocked) || now - entered >= WATCHED_MOST_NS ||
+        store_due(true) != STORE_PASS)
+      break;
+    now = store_now_ns();
+    watching = cpu_of_thread() - cpu;
+  }
+  atomic_fetch_add(&idle_cpu, cpu_of_thread() - cpu); /* not work, when it is looked at next */
+  return idle;
+}
+
+void store_idle_forked(void) {
+  atomic_store(&watching_process, 0);
+  atomic_store(&idle_since, store_now_ns());
+  atomic_store(&idle_cpu, 0);
+}
+
+bool store_is_watched(void) {
+  return atomic_load(&watching_process) == store_process();
+}
+
+bool store_idle(store_ready* ready, const void* wait, bool restarts) {
+  const int saved = errno;
+  if (store_is_watched() || store_due(true) == STORE_NOTHING || ready(wait, 0)) return true;
+  const uint64_t all = ~(uint64_t)0;
+  uint64_t blocked;
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &blocked, sizeof all);
+  pid_t other = atomic_load(&watching_process);
+  if (other == store_process() ||
+      !atomic_compare_exchange_strong(&watching_process, &other, store_process())) {
+    store_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+    errno = saved;
+    return true;
+  }
+  if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
+  bool is_found_idle = false;
+  store_work work;
+  while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
+    if (work == STORE_WATCH) {
+      wait_a_little(ready, wait, blocked);
+    } else if (work == STORE_PASS && !is_found_idle) {
+      is_found_idle = wait_until_idle(ready, wait, blocked);
+      if (!is_found_idle && store_due(true) == STORE_PASS) break;
+    } else if (!store_step(work)) {
+      break; /* another thread is at it */
+    } else if (work == STORE_PASS && !store_pass_under_way()) {
+      is_found_idle = false; /* for the next one anew */
+    }
+  }
+  const bool interrupted = interrupts(pending_of(blocked), restarts);
+  atomic_store(&watching_process, 0);
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked); /* handlers run here */
+  errno = interrupted ? EINTR : saved;
+  return !interrupted;
+}

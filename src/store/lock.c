@@ -1,0 +1,68 @@
+#define _GNU_SOURCE
+#include "store/lock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+
+#include "store/system.h"
+
+enum { PATIENCE_NS = 100000000 };
+
+/* It knows its holder, so that a thread that comes back to it does not wait for itself. */
+static pthread_mutex_t lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+static uint64_t signals_before; /* of the holder */
+
+static uint64_t block_signals(void) {
+  const uint64_t all = ~(uint64_t)0;
+  uint64_t before = 0;
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+  return before;
+}
+
+static void restore_signals(uint64_t before) {
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+}
+
+static bool taken(int error, uint64_t signals) {
+  if (!error)
+    signals_before = signals;
+  else
+    restore_signals(signals);
+  return !error;
+}
+
+void store_lock(void) {
+  const uint64_t signals = block_signals();
+  taken(pthread_mutex_lock(&lock), signals);
+}
+
+bool store_try_lock(void) {
+  const uint64_t signals = block_signals();
+  return taken(pthread_mutex_trylock(&lock), signals);
+}
+
+bool store_lock_in_malloc(void) {
+  const uint64_t signals = block_signals();
+  const int64_t until = store_now_ns() + PATIENCE_NS;
+  const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+  return taken(pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &time), signals);
+}
+
+void store_unlock(void) {
+  const uint64_t signals = signals_before;
+  pthread_mutex_unlock(&lock);
+  restore_signals(signals);
+}
+
+void store_lock_to_fork(void) {
+  pthread_mutex_lock(&lock);
+}
+
+void store_unlock_forked(bool child) {
+  if (child) /* its holder has another number here */
+    lock = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+  else
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,138 @@
+#define _GNU_SOURCE
+#include "store/pace.h"
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "store/config.h"
+#include "store/pages.h"
+#include "store/rest.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+enum {
+  MS = 1000000,
+  FAULT_NS = 4000,          /* what the fault costs that a given-back page causes when it is written again */
+  GIVE_BACK_NS = 2400,      /* what it costs to compare a page and to give it back */
+  BUSY_LEAST_NS = 250 * MS, /* between passes of a process that works */
+  IDLE_LEAST_NS = 50 * MS,  /* between passes of an idle process */
+  IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
+  SAVED_S = 5,              /* or, at once, what was left of that in so many seconds before */
+  LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
+  SLOWEST = 64,             /* times slower, at most, after passes that brought little */
+  IDLE_CPU_NS = MS / 2,     /* a process that has run for less than this since has nothing to give back */
+  REST_NS = 1000 * MS,      /* how long the machine is looked at */
+};
+
+static _Atomic(int64_t) idle_at, busy_at;
+static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
+static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself */
+
+static atomic_flag resting_is_looked_at = ATOMIC_FLAG_INIT;
+static atomic_bool at_rest;
+static store_rest rest; /* guarded by the flag */
+
+/* Under the store's lock: the time up to which idle passes have used their share. */
+static int64_t paid_to;
+static unsigned slower = 1;
+
+static int64_t cpu_now(void) {
+  return store_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/* Minor faults of the process: every page that has become private was one. -1 if the kernel does not tell. */
+static int64_t faults_now(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) ? -1 : usage.ru_minflt;
+}
+
+/* What a pass may cost is owed, and earned, from here on. */
+static void settle_accounts(int64_t now) {
+  atomic_store(&passed_at, now);
+  atomic_store(&cpu_then, cpu_now());
+  atomic_store(&faults_then, faults_now());
+}
+
+void store_pace_begin(int64_t now) {
+  atomic_store(&busy_at, now + BUSY_LEAST_NS);
+  atomic_store(&idle_at, now + IDLE_LEAST_NS);
+  atomic_store(&passed_at, now);
+  atomic_store(&cpu_then, 0);
+  atomic_store(&faults_then, 0);
+  atomic_store(&last_cost, 0);
+  atomic_flag_clear(&resting_is_looked_at); /* a fork may have come in between */
+  atomic_store(&at_rest, false);
+  rest = (store_rest){0, 0};
+  paid_to = now;
+  slower = 1;
+}
+
+static bool machine_is_at_rest(void) {
+  if (atomic_flag_test_and_set(&resting_is_looked_at)) return false;
+  const store_rest now = store_rest_now();
+  if (now.time - rest.time >= REST_NS) {
+    atomic_store(&at_rest, rest.time && store_at_rest_since(&rest));
+    rest = now;
+  }
+  atomic_flag_clear(&resting_is_looked_at);
+  return atomic_load(&at_rest);
+}
+
+/* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
+ * time since the last one; of the time, while the machine is at rest. */
+static bool busy_pass_is_paid(int64_t now) {
+  const int64_t faults = faults_now();
+  if (faults < 0) return false;
+  int64_t pages = faults - atomic_load(&faults_then);
+  if (pages > (int64_t)(store_statistics.sealed / STORE_PAGE))
+    pages = (int64_t)(store_statistics.sealed / STORE_PAGE);
+  const double dearest =
+      (double)(pages * (GIVE_BACK_NS + FAULT_NS) + atomic_load(&last_cost)) / store_config.budget;
+  return dearest <= (double)(cpu_now() - atomic_load(&cpu_then)) ||
+         (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
+}
+
+static bool has_worked(void) {
+  return cpu_now() - atomic_load(&cpu_then) > IDLE_CPU_NS;
+}
+
+bool store_pace_wants(int64_t now, bool idle) {
+  int64_t due = atomic_load(&busy_at);
+  if (now >= due) {
+    if (busy_pass_is_paid(now)) return true;
+    atomic_compare_exchange_strong(&busy_at, &due, now + BUSY_LEAST_NS);
+  }
+  return idle && now >= atomic_load(&idle_at) && has_worked();
+}
+
+int64_t store_pace_next(void) {
+  return has_worked() ? atomic_load(&idle_at) : INT64_MAX;
+}
+
+/* When the next idle pass is paid for, after one that cost so much. */
+static int64_t pay(int64_t now, int64_t cost) {
+  const int64_t saved = now - SAVED_S * INT64_C(1000000000);
+  if (paid_to < saved) paid_to = saved;
+  if (paid_to > now) paid_to = now;
+  return paid_to += cost * IDLE_SHARE;
+}
+
+void store_pace_sealed(void) {
+  if (!store_statistics.passes) settle_accounts(store_now_ns());
+}
+
+bool store_pace_passed(const store_pass* pass) {
+  const int64_t now = store_now_ns();
+  const bool worth = pass->given_back >= LITTLE;
+  if (worth)
+    slower = 1;
+  else if (slower < SLOWEST)
+    slower *= 2;
+  const int64_t paid = pay(now, pass->cpu_ns + (int64_t)pass->faults * FAULT_NS);
+  const int64_t least = now + (int64_t)IDLE_LEAST_NS * slower;
+  atomic_store(&idle_at, paid > least ? paid : least);
+  atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
+  settle_accounts(now);
+  atomic_store(&last_cost, pass->cpu_ns);
+  return worth;
+}

@@ -1,0 +1,22 @@
+/* When passes are made, so that they pay for themselves: while a process idles they may take a part of the
+ * time; while it works they are paid from its CPU time, or from processors that have nothing else to do. What
+ * a pass costs are its own CPU time and the faults that it causes. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/pass.h"
+
+/* In a new process. Times are store_now_ns(). */
+void store_pace_begin(int64_t now);
+
+/* After sealing, under the store's lock: until the first pass only what comes then is its debt. */
+void store_pace_sealed(void);
+
+/* Any thread, no lock. `idle`: the process is about to wait. */
+bool store_pace_wants(int64_t now, bool idle);
+/* When an idle process may have its next pass; INT64_MAX if it has done nothing that one could take back. */
+int64_t store_pace_next(void);
+
+/* After a pass, under the store's lock. True if it was worth it. */
+bool store_pace_passed(const store_pass* pass);

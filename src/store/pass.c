@@ -1,0 +1,202 @@
+#define _GNU_SOURCE
+#include "store/pass.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "store/batch.h"
+#include "store/block.h"
+#include "store/family.h"
+#include "store/pagemap.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+/* A page's history: how often in a row it was private again after it had been given back, how often in a row
+ * it was compared in vain, and whether the last pass gave it back. */
+enum {
+  AGAIN = 0x07,
+  IN_VAIN = 0x38,
+  IN_VAIN_ONE = 0x08,
+  GIVEN_BACK = 0x40,
+  AGAIN_MOST = 6,
+  BETWEEN = 8, /* pages; the kernel maps 16 at once */
+  MOSTLY_REWRITTEN = STORE_CHUNK / 4 * 3,
+  REWRITTEN_LONG = 3 * IN_VAIN_ONE, /* in vain so often */
+};
+
+static store_pass pass;
+static bool under_way;
+static int at_file;
+static unsigned at_page, number;
+static size_t private_before, private_after;
+
+static bool is_due(unsigned char history, bool all) {
+  if (all) return true;
+  if ((history & AGAIN) >= AGAIN_MOST) return false;
+  return number % (1u << (history & IN_VAIN) / IN_VAIN_ONE) == 0;
+}
+
+/* Pages that are given back in one call: the store's own pages between them, which no copy hides, may be
+ * dropped as well, as the kernel maps them again together with their neighbours. */
+typedef struct {
+  unsigned begin, end; /* equal if there is none */
+} run_of_pages;
+
+static void drop(uintptr_t address, run_of_pages* run) {
+  if (run->begin != run->end)
+    madvise((void*)(address + (uintptr_t)run->begin * STORE_PAGE),
+            (size_t)(run->end - run->begin) * STORE_PAGE, MADV_DONTNEED);
+  *run = (run_of_pages){0, 0};
+}
+
+static void give_back(uintptr_t address, run_of_pages* run, unsigned page) {
+  if (run->begin == run->end || page - run->end > BETWEEN) {
+    drop(address, run);
+    run->begin = page;
+  }
+  run->end = page + 1;
+  ++pass.given_back;
+  private_after -= STORE_PAGE;
+}
+
+static bool is_the_stores(uint64_t entry) {
+  return !(entry & STORE_SWAPPED) && (!(entry & STORE_PRESENT) || (entry & STORE_OF_FILE));
+}
+
+/* What is learnt from finding the page private or not, before it is compared. */
+static void note_fault(unsigned char* history, bool is_private) {
+  if (is_private && (*history & GIVEN_BACK)) {
+    ++pass.faults;
+    if ((*history & AGAIN) < AGAIN && (++*history & AGAIN) == AGAIN_MOST)
+      store_statistics.given_up += STORE_PAGE;
+  } else if (!is_private && (*history & AGAIN) && (*history & AGAIN) < AGAIN_MOST) {
+    --*history;
+  }
+  *history &= (unsigned char)~GIVEN_BACK;
+}
+
+static bool compare(const store_block* block, uintptr_t address, unsigned page, unsigned char* history) {
+  const size_t offset = (size_t)page * STORE_PAGE;
+  if (memcmp((const void*)(address + offset), block->view + offset, STORE_PAGE) != 0) {
+    if ((*history & IN_VAIN) != IN_VAIN) *history += IN_VAIN_ONE;
+    return false;
+  }
+  *history = (unsigned char)((*history & ~IN_VAIN) | GIVEN_BACK);
+  return true;
+}
+
+/* One chunk: the pages of it that are private, compared, dropped in runs. */
+static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64_t* entries, bool all) {
+  store_block* block = &store_blocks[file];
+  run_of_pages run = {0, 0};
+  unsigned rewritten = 0;
+  uintptr_t first = 0, last = 0; /* what may be read and dropped: a program may have protected the rest */
+  for (unsigned page = begin; page < begin + STORE_CHUNK; ++page) {
+    unsigned char* history = &block->history[page];
+    bool equal = false;
+    const uintptr_t at = address + (uintptr_t)page * STORE_PAGE;
+    if (at >= last &&
+        !store_batch_usable(at, address + (uintptr_t)(begin + STORE_CHUNK) * STORE_PAGE, &first, &last))
+      break;
+    if (at >= first && store_pages_has(&block->mapped, page)) {
+      const uint64_t entry = entries[page - begin];
+      const bool is_private = (entry & STORE_PRESENT) && !(entry & STORE_OF_FILE);
+      if (is_private || *history) note_fault(history, is_private);
+      if (is_private) {
+        private_before += STORE_PAGE;
+        private_after += STORE_PAGE;
+        if (is_due(*history, all)) equal = compare(block, address, page, history);
+        if ((*history & IN_VAIN) >= REWRITTEN_LONG) ++rewritten;
+      }
+    }
+    if (equal)
+      give_back(address, &run, page);
+    else if (at < first || !store_pages_has(&block->mapped, page) || !is_the_stores(entries[page - begin]))
+      drop(address, &run);
+  }
+  drop(address, &run);
+  if (rewritten >= MOSTLY_REWRITTEN) {
+    const uintptr_t from = address + (uintptr_t)begin * STORE_PAGE;
+    const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    if (store_batch_usable(from, to, &first, &last) && first == from && last == to)
+      store_block_unmap(file, begin, begin + STORE_CHUNK);
+  }
+}
+
+/* False at the end of what is mapped. */
+static bool next_chunk(void) {
+  for (; at_file < STORE_FILES; ++at_file, at_page = 0) {
+    if (!store_blocks[at_file].view) continue;
+    for (; at_page < STORE_PAGES; at_page += STORE_CHUNK)
+      if (store_pages_any(&store_blocks[at_file].mapped, at_page, at_page + STORE_CHUNK)) return true;
+  }
+  return false;
+}
+
+static void begin_pass(void) {
+  under_way = true;
+  at_file = 0, at_page = 0;
+  private_before = private_after = 0;
+  pass = (store_pass){.done = false};
+  ++number;
+}
+
+static void end_pass(void) {
+  under_way = false;
+  pass.done = true;
+  store_statistics.private_before = private_before;
+  store_statistics.private_after = private_after;
+  ++store_statistics.passes;
+}
+
+/* A block of which nothing is mapped any more needs no file. */
+static void leave_file(int file) {
+  store_block_forget(file);
+  if (store_blocks[file].view && store_blocks[file].sealed &&
+      !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
+    store_block_drop(file);
+}
+
+static void run_batch(int pagemap, bool all) {
+  uint64_t entries[STORE_CHUNK];
+  int file = -1;
+  while (next_chunk() && !store_batch_over()) {
+    if (file >= 0 && file != at_file) leave_file(file);
+    file = at_file;
+    const uintptr_t address = store_blocks[file].address;
+    if (store_pagemap_read(pagemap, address + (uintptr_t)at_page * STORE_PAGE, entries))
+      pass_chunk(file, address, at_page, entries, all);
+    at_page += STORE_CHUNK;
+  }
+  if (file >= 0) leave_file(file);
+}
+
+const store_pass* store_pass_some(bool all) {
+  if (!under_way) begin_pass();
+  const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  const unsigned given_back = pass.given_back, faults = pass.faults;
+  const int pagemap = store_pagemap_open();
+  if (pagemap >= 0 && store_batch_begin()) {
+    run_batch(pagemap, all);
+    store_batch_end();
+  } else {
+    pass.refused = true;
+    under_way = false;
+  }
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
+  const int64_t spent = store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+  pass.cpu_ns += spent;
+  store_statistics.pass_seconds += (double)spent * 1e-9;
+  store_statistics.given_back += (size_t)(pass.given_back - given_back) * STORE_PAGE;
+  store_statistics.faults_caused += pass.faults - faults;
+  if (!pass.refused && !next_chunk()) end_pass();
+  return &pass;
+}
+
+bool store_pass_under_way(void) {
+  return under_way;
+}
+
+void store_pass_forked(void) {
+  under_way = false;
+}

@@ -1,0 +1,108 @@
+#define _GNU_SOURCE
+#include "store/publish.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "store/family.h"
+#include "store/pagemap.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+enum { SMALL_HOLE = 16 /* pages that do not exist are published as zeros, for one mapping's sake */ };
+
+static int filling = -1;
+static uintptr_t filling_at; /* address */
+static unsigned filled;      /* pages */
+
+/* Writes [begin, end), which the program may have unmapped or protected meanwhile. */
+static bool write_run(int fd, uintptr_t address, unsigned begin, unsigned end) {
+  for (size_t at = (size_t)begin * STORE_PAGE, to = (size_t)end * STORE_PAGE; at < to;) {
+    const long written = store_call(SYS_pwrite64, fd, address + at, to - at, at);
+    if (written <= 0) return written < 0 && (errno == EFAULT || errno == EINTR);
+    at += (size_t)written;
+    store_statistics.published += (size_t)written;
+  }
+  return true;
+}
+
+/* Makes one 2 MB page of a chunk, before anybody maps it: those who had would lose it from their page tables.
+ * Only read through the mapping, it needs no privilege and no setting. The kernel copies what is in the chunk
+ * and clears the rest, so it is done when there is one page of it. */
+static void collapse(int fd, unsigned begin) {
+  const size_t size = (size_t)STORE_CHUNK * STORE_PAGE;
+  void* room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return;
+  void* aligned = (void*)(((uintptr_t)room + size - 1) / size * size);
+  if (mmap(aligned, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)begin * STORE_PAGE) == aligned &&
+      madvise(aligned, size, MADV_COLLAPSE) == 0)
+    store_statistics.huge += size;
+  munmap(room, 2 * size);
+}
+
+static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin) {
+  uint64_t entries[STORE_CHUNK];
+  if (!store_pagemap_read(pagemap, address + (uintptr_t)begin * STORE_PAGE, entries)) return true;
+  for (unsigned page = 0; page < STORE_CHUNK; ++page) {
+    unsigned end = page, hole = 0;
+    while (end + hole < STORE_CHUNK && hole <= SMALL_HOLE) {
+      if (entries[end + hole] & (STORE_PRESENT | STORE_SWAPPED))
+        end += hole + 1, hole = 0;
+      else if (end > page)
+        ++hole;
+      else
+        break;
+    }
+    if (end == page) continue;
+    if (end - page == STORE_CHUNK) {
+      if (!write_run(fd, address, begin, begin + 1)) return false;
+      collapse(fd, begin);
+      ++page;
+    }
+    if (!write_run(fd, address, begin + page, begin + end)) return false;
+    page = end - 1;
+  }
+  return true;
+}
+
+void store_publish_give_up(void) {
+  if (filling < 0) return;
+  store_file_abandon(filling);
+  store_file_close(filling);
+  filling = -1;
+}
+
+store_fill store_publish_some(int file, uintptr_t address, int64_t deadline) {
+  if (filling != file) filling = file, filling_at = address, filled = 0;
+  const int fd = store_file_writer(file), pagemap = fd < 0 ? -1 : store_pagemap_open();
+  bool good = fd >= 0 && pagemap >= 0;
+  if (fd < 0) store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
+  while (good && filled < STORE_PAGES && store_now_ns() < deadline) {
+    if (!write_chunk(fd, pagemap, address, filled)) good = store_refuse(SAMEPAGE_STORE_MEMORY);
+    filled += STORE_CHUNK;
+    if (!store_file_claimed(file)) good = store_refuse(SAMEPAGE_STORE_BUSY);
+  }
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
+  if (fd >= 0) store_call(SYS_close, fd);
+  if (good && filled < STORE_PAGES) return STORE_FILL_MORE;
+  if (!good || !store_file_publish(file)) {
+    store_publish_give_up();
+    return STORE_FILL_FAILED;
+  }
+  filling = -1;
+  return STORE_FILLED;
+}
+
+void store_publish_only_needed(void) {
+  if (filling >= 0 && (!store_file_claimed(filling) || store_family_file(filling_at) != filling))
+    store_publish_give_up();
+}
+
+void store_publish_forked(void) {
+  filling = -1;
+}

@@ -1,0 +1,119 @@
+#define _GNU_SOURCE
+#include "store/seal.h"
+
+#include <stdint.h>
+
+#include "heap/window.h"
+#include "store/batch.h"
+#include "store/block.h"
+#include "store/family.h"
+#include "store/headroom.h"
+#include "store/publish.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+enum { STEP_NS = 7000000 };
+
+static uint64_t published_here; /* set of files */
+_Static_assert(STORE_FILES <= 64, "a bit for every file");
+
+static uintptr_t chunk_address(uintptr_t address, unsigned page) {
+  return address + (uintptr_t)page * STORE_PAGE;
+}
+
+static bool published_by_us(int file) {
+  return published_here >> file & 1;
+}
+
+static void map_chunk(int file, uintptr_t address, unsigned begin) {
+  uintptr_t from = chunk_address(address, begin), first, last;
+  const uintptr_t to = chunk_address(address, begin + STORE_CHUNK);
+  while (store_batch_usable(from, to, &first, &last)) {
+    const size_t before = store_statistics.sealed;
+    store_block_map(file, (unsigned)((first - address) / STORE_PAGE),
+                    (unsigned)((last - address) / STORE_PAGE));
+    if (!published_by_us(file)) store_statistics.found += store_statistics.sealed - before;
+    from = last;
+  }
+}
+
+/* Compares and maps what a batch allows. */
+static store_progress map_some(int file, uintptr_t address) {
+  store_block* block = &store_blocks[file];
+  if (!store_block_open(file, address)) return STORE_REFUSED;
+  if (!store_batch_begin()) return STORE_REFUSED;
+  const bool may = store_batch_may_map();
+  while (may && block->compared < STORE_PAGES && !store_batch_over()) {
+    map_chunk(file, address, block->compared);
+    block->compared += STORE_CHUNK;
+  }
+  store_block_forget(file);
+  store_batch_end();
+  if (!may) return STORE_REFUSED;
+  if (block->compared == STORE_PAGES) {
+    block->sealed = true;
+    store_block_done(file);
+    if (!store_pages_any(&block->mapped, 0, STORE_PAGES)) store_block_drop(file), block->sealed = true;
+  }
+  return STORE_MORE;
+}
+
+static store_progress fill_some(int file, uintptr_t address) {
+  switch (store_publish_some(file, address, store_now_ns() + STEP_NS)) {
+    case STORE_FILLED:
+      published_here |= (uint64_t)1 << file;
+      return STORE_MORE;
+    case STORE_FILL_MORE:
+      return STORE_MORE;
+    default:
+      return STORE_REFUSED;
+  }
+}
+
+/* One step for one block. */
+static store_progress block_some(uintptr_t address, bool may_publish) {
+  const int file = store_family_file(address);
+  if (file < 0) {
+    store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
+    return STORE_REFUSED;
+  }
+  if (store_blocks[file].sealed) return STORE_DONE;
+  switch (store_file_state_of(file)) {
+    case STORE_PUBLISHED:
+      return map_some(file, address);
+    case STORE_FREE:
+      if (!may_publish || !store_file_may_be_claimed()) return STORE_WAITING;
+      if (!store_has_headroom()) {
+        store_refuse(SAMEPAGE_STORE_MEMORY);
+        return STORE_REFUSED;
+      }
+      if (!store_file_claim(file)) return STORE_WAITING;
+      if (store_family_file(address) == file) return fill_some(file, address);
+      store_file_abandon(file); /* the silent publisher whose place this would take has gone on meanwhile */
+      return STORE_WAITING;
+    default:
+      return store_file_claimed(file) ? fill_some(file, address) : STORE_WAITING;
+  }
+}
+
+store_progress store_seal_some(bool may_publish) {
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  store_progress all = STORE_DONE;
+  store_publish_only_needed();
+  const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK; address < end && all != STORE_MORE;
+       address += STORE_BLOCK) {
+    const store_progress one = block_some(address, may_publish);
+    if (one == STORE_MORE || (one == STORE_WAITING && all != STORE_MORE) ||
+        (one == STORE_REFUSED && all == STORE_DONE))
+      all = one;
+  }
+  store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
+  return all;
+}
+
+void store_seal_forked(void) {
+  published_here = 0;
+  store_publish_forked();
+}

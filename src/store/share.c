@@ -1,0 +1,175 @@
+#define _GNU_SOURCE
+#include "store/share.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "heap/phase.h"
+#include "samepage/samepage.h"
+#include "store/batch.h"
+#include "store/block.h"
+#include "store/config.h"
+#include "store/family.h"
+#include "store/lock.h"
+#include "store/pass.h"
+#include "store/publish.h"
+#include "store/seal.h"
+#include "store/statistics.h"
+#include "store/system.h"
+#include "store/when.h"
+
+enum {
+  SHORT_PURGE = 16,         /* pages; fewer are not worth two more mappings */
+  DISCARDS_MOST = 8192,     /* mappings that purging may cost */
+  PATIENCE_NS = 2000000000, /* with others that publish */
+  TRIES = 8,                /* where a thread did not stop in time */
+  NAP_NS = 1000000,
+};
+
+static pid_t process;
+static unsigned discards;
+
+pid_t store_process(void) {
+  return process;
+}
+
+void store_process_is_forked(void) {
+  const size_t sealed = store_statistics.sealed;
+  process = getpid();
+  store_statistics = (samepage_store_stats){.sealed = sealed};
+  store_seal_forked();
+  store_pass_forked();
+}
+
+/* ---- what malloc gives up ---- */
+
+bool store_discard(uintptr_t begin, size_t size) {
+  if (!store_statistics.sealed) return true;
+  const uintptr_t end = begin + size;
+  bool done = true;
+  /* A child of vfork or of a bare clone leaves its parent's pages alone. */
+  if (getpid() != process || !store_lock_in_malloc()) return false;
+  for (int file = 0; done && file < STORE_FILES; ++file) {
+    const store_block* block = &store_blocks[file];
+    if (!block->view || block->address >= end || block->address + STORE_BLOCK <= begin) continue;
+    const unsigned from = block->address > begin ? 0 : (unsigned)((begin - block->address) / STORE_PAGE),
+                   to = end - block->address > STORE_BLOCK ? STORE_PAGES
+                                                           : (unsigned)((end - block->address) / STORE_PAGE);
+    if (!store_pages_any(&block->mapped, from, to)) continue;
+    done = to - from >= SHORT_PURGE && discards++ < DISCARDS_MOST && store_block_discard(file, from, to);
+  }
+  store_unlock();
+  return done;
+}
+
+/* ---- on request ---- */
+
+static void nap(void) {
+  const struct timespec time = {.tv_nsec = NAP_NS};
+  store_call(SYS_nanosleep, &time, NULL);
+}
+
+static bool make_family(void) {
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  if (end == begin) return store_refuse(SAMEPAGE_STORE_SMALL);
+  return store_family_make((unsigned)((end - begin) / STORE_BLOCK + 3));
+}
+
+static store_progress seal_locked(void) {
+  store_lock();
+  store_progress progress = STORE_REFUSED;
+  if (getpid() == process && make_family()) {
+    if (store_config.mode == STORE_AUTO) atomic_store(&store_awake, true);
+    progress = store_seal_some(true);
+  }
+  store_unlock();
+  return progress;
+}
+
+static int finish(bool done) {
+  store_lock();
+  store_statistics_write(store_config.statistics, true);
+  store_unlock();
+  return done ? SAMEPAGE_OK : SAMEPAGE_NOTHING_DONE;
+}
+
+static bool is_off(void) {
+  if (store_config.mode != STORE_OFF) return false;
+  store_refuse(SAMEPAGE_STORE_OFF);
+  return true;
+}
+
+int samepage_seal(void) {
+  if (is_off()) return finish(false);
+  const int saved = errno;
+  heap_settle();
+  heap_thread_enter(); /* moves on, so that free pages are purged and not published */
+  const int64_t until = store_now_ns() + PATIENCE_NS;
+  store_progress progress;
+  int tries = TRIES;
+  while ((progress = seal_locked()) == STORE_MORE || (progress == STORE_WAITING && store_now_ns() < until) ||
+         (progress == STORE_REFUSED && --tries))
+    if (progress != STORE_MORE) nap();
+  if (progress == STORE_WAITING) store_refuse(SAMEPAGE_STORE_BUSY);
+  const int result = finish(progress == STORE_DONE);
+  errno = saved;
+  return result;
+}
+
+int samepage_reshare(void) {
+  if (is_off()) return finish(false);
+  const int saved = errno;
+  bool done = false, refused = false;
+  for (int tries = TRIES; !done && tries; tries -= refused) {
+    store_lock();
+    if (getpid() == process) {
+      const store_pass* pass = store_pass_some(true);
+      done = pass->done, refused = pass->refused;
+    } else {
+      refused = true;
+    }
+    store_unlock();
+  }
+  const int result = finish(done);
+  errno = saved;
+  return result;
+}
+
+static bool unseal_block(int file) {
+  store_block* block = &store_blocks[file];
+  if (!block->view) return true;
+  if (!store_batch_begin()) return false;
+  bool good = true;
+  for (unsigned page = 0; good && page < STORE_PAGES; page += STORE_CHUNK)
+    good = store_block_unmap(file, page, page + STORE_CHUNK);
+  store_block_forget(file);
+  if (good) store_block_drop(file);
+  store_batch_end();
+  return good;
+}
+
+bool store_turn_off(void) {
+  bool good = true;
+  store_lock();
+  store_config.mode = STORE_OFF;
+  atomic_store(&store_awake, false);
+  if (getpid() == process) store_publish_give_up();
+  for (int file = 0; file < STORE_FILES; ++file)
+    if (!unseal_block(file)) good = false;
+  store_unlock();
+  return good;
+}
+
+int samepage_unseal(void) {
+  const int saved = errno;
+  const bool good = store_turn_off();
+  errno = saved;
+  return finish(good);
+}
+
+int samepage_store_statistics(samepage_store_stats* stats) {
+  if (!stats) return SAMEPAGE_INVALID;
+  *stats = store_statistics;
+  return SAMEPAGE_OK;
+}

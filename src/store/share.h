@@ -1,0 +1,17 @@
+/* What is done under the store's lock (lock.h) on request. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The process that this state belongs to. A child of vfork shares the memory and is another. */
+pid_t store_process(void);
+void store_process_is_forked(void); /* first call of a process; lock held or not needed */
+
+/* Pages that malloc gives up become plain and zero. False: they stay, with what is in them. Any thread,
+ * inside malloc. */
+bool store_discard(uintptr_t begin, size_t size);
+
+/* Undoes everything in this process, for good. False if some of it could not be undone. */
+bool store_turn_off(void);

@@ -1,0 +1,184 @@
+/* The helper is a process, because a thread cannot trace its own siblings, and shares this process's memory,
+ * so that it costs no copy. It must not touch errno, which is its parent's: its system calls are bare. It has
+ * no exit signal, so that a program that waits for its children does not see it. */
+#define _GNU_SOURCE
+#include "store/stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "store/system.h"
+
+enum {
+  THREADS_MOST = 4096,
+  STACK = 64 << 10,
+  PATIENCE_NS =
+      8000000, /* with a thread that does not stop: no processor, or a system call that cannot be cut */
+  NAP_NS = 20000,
+};
+
+enum { STOPPING, STOPPED, FAILED, RESUME };
+
+static struct {
+  int tid;
+  int signal; /* that was about to be delivered; -1: not stopped yet */
+} threads[THREADS_MOST];
+static unsigned thread_count;
+static int caller;
+static char task_folder[32];
+static _Atomic(int) state;
+static pid_t helper;
+static char stack[STACK] __attribute__((aligned(16)));
+
+static long bare(long number, long a, long b, long c, long d) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+static void set_state(int value) {
+  atomic_store(&state, value);
+  bare(SYS_futex, (long)&state, FUTEX_WAKE_PRIVATE, 1, 0);
+}
+
+/* ---- in the helper ---- */
+
+static int64_t now_ns(void) {
+  struct timespec time;
+  bare(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&time, 0, 0);
+  return time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static bool is_known(int tid) {
+  for (unsigned i = 0; i < thread_count; ++i)
+    if (threads[i].tid == tid) return true;
+  return false;
+}
+
+/* A thread that has just ended is none. */
+static bool seize(int tid) {
+  if (thread_count == THREADS_MOST) return false;
+  const long error = bare(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
+  if (error == -ESRCH) return true;
+  if (error || bare(SYS_ptrace, PTRACE_INTERRUPT, tid, 0, 0)) return false;
+  threads[thread_count].tid = tid;
+  threads[thread_count++].signal = -1;
+  return true;
+}
+
+struct directory_entry { /* of getdents64(2) */
+  uint64_t inode;
+  int64_t offset;
+  unsigned short length;
+  unsigned char type;
+  char name[];
+};
+
+/* Attaches to every thread that is not known yet; -1 on failure, else how many. */
+static int seize_new(int task) {
+  char buffer[4096] __attribute__((aligned(8)));
+  const unsigned before = thread_count;
+  long got;
+  bare(SYS_lseek, task, 0, SEEK_SET, 0);
+  while ((got = bare(SYS_getdents64, task, (long)buffer, sizeof buffer, 0)) > 0)
+    for (long at = 0; at < got;) {
+      const struct directory_entry* entry = (const struct directory_entry*)(buffer + at);
+      int tid = 0;
+      for (const char* digit = entry->name; *digit >= '0' && *digit <= '9'; ++digit)
+        tid = tid * 10 + *digit - '0';
+      if (tid && tid != caller && !is_known(tid) && !seize(tid)) return -1;
+      at += entry->length;
+    }
+  return got < 0 ? -1 : (int)(thread_count - before);
+}
+
+static bool wait_for_all(int64_t deadline) {
+  for (unsigned i = 0; i < thread_count;) {
+    int status;
+    if (threads[i].signal >= 0) {
+      ++i;
+      continue;
+    }
+    const long got = bare(SYS_wait4, threads[i].tid, (long)&status, __WALL | WNOHANG, 0);
+    if (got == threads[i].tid && WIFSTOPPED(status)) {
+      threads[i].signal = status >> 16 ? 0 : WSTOPSIG(status);
+    } else if (got) { /* it has ended */
+      threads[i] = threads[--thread_count];
+    } else {
+      if (now_ns() > deadline) return false;
+      const struct timespec nap = {.tv_nsec = NAP_NS};
+      bare(SYS_nanosleep, (long)&nap, 0, 0, 0);
+    }
+  }
+  return true;
+}
+
+/* Until a look at all threads finds none that is new: only then nobody is left who could make one. */
+static bool stop_all(void) {
+  const int task = (int)bare(SYS_openat, AT_FDCWD, (long)task_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (task < 0) return false;
+  const int64_t deadline = now_ns() + PATIENCE_NS;
+  int found;
+  while ((found = seize_new(task)) > 0 && wait_for_all(deadline)) {
+  }
+  bare(SYS_close, task, 0, 0, 0);
+  return found == 0;
+}
+
+static int help(void* unused) {
+  (void)unused;
+  bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+  const bool all = stop_all();
+  if (all) set_state(STOPPED);
+  while (all && atomic_load(&state) == STOPPED) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, STOPPED, 0);
+  for (unsigned i = 0; i < thread_count; ++i)
+    if (threads[i].signal >= 0) bare(SYS_ptrace, PTRACE_DETACH, threads[i].tid, 0, threads[i].signal);
+  if (!all) set_state(FAILED);
+  bare(SYS_exit, 0, 0, 0, 0); /* lets go of those that have not stopped */
+  return 0;
+}
+
+/* ---- in the caller ---- */
+
+static void reap(void) {
+  while (store_call(SYS_wait4, helper, NULL, __WALL, NULL) < 0 && errno == EINTR) {
+  }
+}
+
+bool store_stop_others(void) {
+  thread_count = 0;
+  caller = (int)store_call(SYS_gettid);
+  snprintf(task_folder, sizeof task_folder, "/proc/%d/task", (int)getpid());
+  atomic_store(&state, STOPPING);
+  helper = clone(help, stack + STACK, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, NULL);
+  if (helper < 0) return false;
+  const struct timespec moment = {.tv_nsec = 10000000};
+  while (atomic_load(&state) == STOPPING) {
+    store_call(SYS_futex, &state, FUTEX_WAIT_PRIVATE, STOPPING, &moment);
+    /* Killed, perhaps: then the kernel has let all threads go. */
+    if (atomic_load(&state) == STOPPING && store_call(SYS_wait4, helper, NULL, __WALL | WNOHANG, NULL) != 0)
+      return false;
+  }
+  if (atomic_load(&state) == STOPPED) return true;
+  reap();
+  return false;
+}
+
+void store_resume_others(void) {
+  set_state(RESUME);
+  reap();
+}

@@ -1,0 +1,235 @@
+// The store through its interface, each test in a process of its own: what one seals, the next finds sealed.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <samepage/heap.hpp>
+#include <samepage/store.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace samepage {
+namespace {
+
+constexpr std::size_t kPage = 4096, kSize = std::size_t{48} << 20;
+
+/// Runs a test in a child and hands on whether it was successful.
+template <typename Body>
+void in_a_process(Body body) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    body();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+}
+
+/// A constant block, every page of it different.
+class Constants {
+ public:
+  Constants() {
+    const ConstantScope scope;  // a child's everyday memory is not constant
+    bytes_ = static_cast<unsigned char*>(aligned_alloc(kPage, kSize));
+    for (std::size_t page = 0; page < kSize / kPage; ++page) fill(page);
+  }
+
+  unsigned char& operator[](std::size_t i) { return bytes_[i]; }
+  unsigned char* page(std::size_t number) { return bytes_ + number * kPage; }
+
+  std::size_t wrong() const {
+    std::size_t count = 0;
+    for (std::size_t page = 0; page < kSize / kPage; ++page)
+      for (std::size_t i = 0; i < kPage; i += 64)
+        if (bytes_[page * kPage + i] != value(page, i)) ++count;
+    return count;
+  }
+  void release() { free(std::exchange(bytes_, nullptr)); }
+
+ private:
+  static unsigned char value(std::size_t page, std::size_t i) {
+    return static_cast<unsigned char>(page * 31 + page / 256 + i / 64 + 1);
+  }
+  void fill(std::size_t page) {
+    for (std::size_t i = 0; i < kPage; ++i) bytes_[page * kPage + i] = value(page, i / 64 * 64);
+  }
+
+  unsigned char* bytes_ = nullptr;
+};
+
+/// Memory of this process that is no file's, in bytes.
+std::size_t anonymous() {
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  for (std::string word; rollup >> word;)
+    if (word == "Anonymous:") {
+      std::size_t kb = 0;
+      rollup >> kb;
+      return kb * 1024;
+    }
+  return 0;
+}
+
+std::string reasons() {
+  std::string text;
+  const StoreStatistics statistics = store_statistics();
+  for (int i = 0; i < SAMEPAGE_STORE_REASONS; ++i)
+    if (statistics.reasons[i]) text += std::string(samepage_store_reason_name(i)) + ' ';
+  return text;
+}
+
+TEST(Store, SealingKeepsEveryByteAndTakesNoPrivateMemory) {
+  in_a_process([] {
+    Constants constants;
+    const std::size_t before = anonymous();
+    ASSERT_TRUE(seal()) << reasons();
+    EXPECT_LT(anonymous(), before - kSize / 10 * 9);
+    EXPECT_GE(store_statistics().sealed, kSize / 10 * 9);
+    EXPECT_EQ(constants.wrong(), 0u);
+  });
+}
+
+TEST(Store, AWriterGetsItsOwnPageAndAChildDoesNotSeeIt) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    const pid_t child = fork();
+    if (child == 0) {
+      constants[5] ^= 1;
+      _exit(constants.wrong() == 0 ? 1 : 0);  // byte 5 is not looked at, 0 is
+    }
+    int status;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(constants.wrong(), 0u);
+  });
+}
+
+TEST(Store, PagesWhoseBytesCameBackAreGivenBackOthersStay) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    const std::size_t sealed = anonymous();
+    for (std::size_t page = 0; page < 4000; ++page) constants.page(page)[0] ^= 1;
+    EXPECT_GE(anonymous(), sealed + 3900 * kPage);
+    for (std::size_t page = 0; page < 4000; ++page)
+      if (page % 8) constants.page(page)[0] ^= 1;
+    ASSERT_TRUE(reshare()) << reasons();
+    EXPECT_LT(anonymous(), sealed + 600 * kPage);
+    EXPECT_GE(store_statistics().given_back, 3400 * kPage);
+    EXPECT_EQ(constants.wrong(), 500u);
+  });
+}
+
+TEST(Store, AChildOfASealedProcessGivesPagesBack) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    in_a_process([&] {
+      for (std::size_t page = 0; page < 4000; ++page) constants.page(page)[0] ^= 1;
+      for (std::size_t page = 0; page < 4000; ++page) constants.page(page)[0] ^= 1;
+      const std::size_t before = anonymous();
+      ASSERT_TRUE(reshare()) << reasons();
+      EXPECT_LT(anonymous(), before - 3500 * kPage);
+      EXPECT_EQ(constants.wrong(), 0u);
+    });
+  });
+}
+
+TEST(Store, FreedConstantsAreZeroWhenTheyComeBackFromCalloc) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    constants.release();
+    samepage_constant_begin();
+    for (int i = 0; i < 8; ++i) {
+      auto* block = static_cast<unsigned char*>(calloc(1, kSize / 4));
+      ASSERT_NE(block, nullptr);
+      EXPECT_TRUE(std::all_of(block, block + kSize / 4, [](unsigned char byte) { return byte == 0; }));
+    }
+    samepage_scope_end();
+  });
+}
+
+TEST(Store, UnsealMakesPrivateMemoryWithTheSameBytes) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    const std::size_t sealed = anonymous();
+    constants[7 * kPage + 1] = 77;
+    ASSERT_TRUE(unseal()) << reasons();
+    EXPECT_GE(anonymous(), sealed + kSize / 10 * 9);
+    EXPECT_EQ(constants[7 * kPage + 1], 77);
+    EXPECT_EQ(constants.wrong(), 0u);
+    EXPECT_FALSE(seal());
+    EXPECT_THAT(reasons(), testing::HasSubstr("off"));
+  });
+}
+
+TEST(Store, NobodyCanWriteToWhatIsSealed) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    int tried = 0;
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      if (line.find("memfd:samepage-store") == line.npos || line.find(" r--s ") == line.npos) continue;
+      auto* view = reinterpret_cast<char*>(std::stoull(line, nullptr, 16));
+      EXPECT_NE(mprotect(view, kPage, PROT_READ | PROT_WRITE), 0);
+      ++tried;
+    }
+    EXPECT_GT(tried, 0);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (read_symlink(entry, gone).string().find("samepage-store") == std::string::npos) continue;
+      const int fd = open(entry.path().c_str(), O_RDWR | O_CLOEXEC);
+      if (fd < 0 || !(fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE)) continue;
+      EXPECT_NE(pwrite(fd, "x", 1, 0), 1);
+      EXPECT_NE(ftruncate(fd, 0), 0);
+      close(fd);
+    }
+    EXPECT_EQ(constants.wrong(), 0u);
+  });
+}
+
+TEST(Store, NoWriteOfAnotherThreadIsLost) {
+  in_a_process([] {
+    Constants constants;
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> threads;
+    std::vector<std::size_t> lost(3), writes(3);
+    for (std::size_t t = 0; t < 3; ++t)
+      threads.emplace_back([&, t] {
+        unsigned char last[64] = {};
+        for (std::size_t n = 0; !stop; ++n) {
+          const std::size_t slot = n % 64;
+          volatile unsigned char* byte = constants.page((slot * 97 + t * 31) % (kSize / kPage)) + 8 + t;
+          if (n >= 64 && *byte != last[slot]) ++lost[t];
+          const auto next = static_cast<unsigned char>(n >= 64 ? last[slot] + n % 2 : *byte);
+          *byte = last[slot] = next;
+          ++writes[t];
+        }
+      });
+    const bool sealed = seal();
+    for (int i = 0; sealed && i < 50; ++i) reshare();
+    stop = true;
+    for (auto& thread : threads) thread.join();
+    if (!sealed && store_statistics().reasons[SAMEPAGE_STORE_THREADS])
+      GTEST_SKIP() << "threads may not be stopped here";
+    EXPECT_TRUE(sealed) << reasons();
+    EXPECT_THAT(lost, testing::Each(0u));
+    EXPECT_THAT(writes, testing::Each(testing::Gt(1000u)));
+  });
+}
+
+}  // namespace
+}  // namespace samepage

@@ -1,0 +1,97 @@
+#define _GNU_SOURCE
+#include "store/survey.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "store/pages.h"
+#include "store/system.h"
+
+static size_t number_after(const char* text, const char* name) {
+  const char* found = strstr(text, name);
+  return found ? strtoul(found + strlen(name), NULL, 10) : 0;
+}
+
+bool store_survey_process(store_survey* survey) {
+  char text[4096];
+  if (!store_read_text("/proc/self/status", text, sizeof text)) return false;
+  survey->threads = (unsigned)number_after(text, "\nThreads:");
+  survey->pinned = number_after(text, "\nVmPin:") != 0;
+  survey->has_locked = number_after(text, "\nVmLck:") != 0;
+  survey->traced = number_after(text, "\nTracerPid:") != 0;
+  survey->filters = (unsigned)number_after(text, "\nSeccomp_filters:");
+  survey->address_space = number_after(text, "\nVmSize:") * 1024;
+  return survey->threads > 0;
+}
+
+static void add_stretch(store_survey* survey, uintptr_t begin, uintptr_t end) {
+  if (survey->stretch_count && survey->stretches[survey->stretch_count - 1].end == begin) {
+    survey->stretches[survey->stretch_count - 1].end = end;
+  } else if (survey->stretch_count < STORE_STRETCHES) {
+    survey->stretches[survey->stretch_count].begin = begin;
+    survey->stretches[survey->stretch_count++].end = end;
+  }
+}
+
+/* The kernel (5.4 and later) refuses this advice for locked mappings. */
+static bool is_locked(uintptr_t page) {
+  return store_call(SYS_madvise, page, STORE_PAGE, MADV_COLD) != 0;
+}
+
+/* mlockall(MCL_FUTURE); `otherwise`: where that cannot be found out. */
+static bool locks_what_is_mapped_anew(bool otherwise) {
+  const long page =
+      store_call(SYS_mmap, NULL, STORE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == -1) return otherwise;
+  const bool locked = is_locked((uintptr_t)page);
+  const bool is_known =
+      !locked || (store_call(SYS_munlock, page, STORE_PAGE) == 0 && !is_locked((uintptr_t)page));
+  store_call(SYS_munmap, page, STORE_PAGE);
+  return is_known ? locked : otherwise;
+}
+
+/* One line: 7f00-7f80 rw-p 00000000 00:00 0    [name] */
+static void read_line(store_survey* survey, const char* line, uintptr_t from, uintptr_t to) {
+  char* at;
+  ++survey->maps;
+  const uintptr_t begin = strtoul(line, &at, 16), end = strtoul(at + 1, &at, 16);
+  const char* name = at;
+  for (int field = 0; field < 4; ++field) { /* permissions, offset, device, inode */
+    while (*name == ' ') ++name;
+    while (*name && *name != ' ') ++name;
+  }
+  while (*name == ' ') ++name;
+  if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
+  if (end <= from || begin >= to || strncmp(at, " rw-p ", 6) != 0) return;
+  if (*name && strncmp(name, "[anon:", 6) != 0 && strncmp(name, "/memfd:samepage-store ", 22) != 0) return;
+  const uintptr_t first = begin < from ? from : begin;
+  if (survey->has_locked && is_locked(first)) survey->locked = true;
+  add_stretch(survey, first, end > to ? to : end);
+}
+
+bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
+  static char text[1 << 16]; /* the store's lock guards it */
+  size_t held = 0;
+  survey->maps = survey->stretch_count = 0;
+  survey->async_io = false;
+  survey->locked = locks_what_is_mapped_anew(survey->has_locked);
+  const int fd = (int)store_call(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  long got;
+  while ((got = store_call(SYS_read, fd, text + held, sizeof text - 1 - held)) > 0) {
+    held += (size_t)got;
+    text[held] = 0;
+    char *line = text, *newline;
+    while ((newline = strchr(line, '\n'))) {
+      *newline = 0;
+      read_line(survey, line, begin, end);
+      line = newline + 1;
+    }
+    held -= (size_t)(line - text);
+    memmove(text, line, held);
+  }
+  store_call(SYS_close, fd);
+  return got == 0;
+}

@@ -1,0 +1,26 @@
+/* What /proc/self says about this process and its constants, read at the start of a batch. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STORE_STRETCHES = 256 };
+
+typedef struct {
+  unsigned threads;
+  bool pinned, traced, async_io;
+  bool has_locked;  /* memory anywhere */
+  bool locked;      /* in the range that was asked for, or every mapping to come (mlock(2), mlockall(2)) */
+  unsigned filters; /* of seccomp(2) */
+  size_t address_space; /* bytes */
+  unsigned maps;
+  /* Private read-write mappings of no file, or of the store's files, in the range that was asked for. */
+  struct {
+    uintptr_t begin, end;
+  } stretches[STORE_STRETCHES];
+  unsigned stretch_count;
+} store_survey;
+
+/* False if /proc cannot be read. */
+bool store_survey_process(store_survey* survey);
+bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end);

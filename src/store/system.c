@@ -1,0 +1,13 @@
+#define _GNU_SOURCE
+#include "store/system.h"
+
+#include <fcntl.h>
+
+bool store_read_text(const char* path, char* text, size_t size) {
+  const int fd = (int)store_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const long got = store_call(SYS_read, fd, text, size - 1);
+  store_call(SYS_close, fd);
+  text[got > 0 ? got : 0] = 0;
+  return got > 0;
+}

@@ -1,0 +1,24 @@
+/* System calls as the store makes them: past libc's wrappers, which are cancellation points and which the
+ * program (or the store itself, store/idle.c) may have replaced. -1 and errno on failure, as libc does. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define store_call(...) syscall(__VA_ARGS__)
+
+static inline int64_t store_clock_ns(clockid_t clock) {
+  struct timespec time;
+  clock_gettime(clock, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static inline int64_t store_now_ns(void) {
+  return store_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* The beginning of a small file, as a string that fits; false if it cannot be read or is empty. */
+bool store_read_text(const char* path, char* text, size_t size);

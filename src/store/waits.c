@@ -1,0 +1,346 @@
+/* The calls that store/idle.h speaks of. Each is the same: what it waits for, then libc's own. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include "store/idle.h"
+#include "store/system.h"
+#include "store/when.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define awake() __builtin_expect(atomic_load_explicit(&store_awake, memory_order_relaxed), 0)
+
+/* libc's function behind this library's. */
+#define LIBC(name)               \
+  static __typeof__(&name) next; \
+  if (__builtin_expect(!next, 0)) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+/* ---- descriptors ---- */
+
+static bool fd_is_ready(const void* wait, int milliseconds) {
+  struct pollfd one = {.fd = *(const int*)wait, .events = POLLIN};
+  const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
+  return store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t)) != 0;
+}
+
+/* Whether reading from it waits no longer than was set for the socket or the terminal. */
+static bool has_time_limit(int fd) {
+  struct timeval limit = {0, 0};
+  socklen_t length = sizeof limit;
+  if (store_call(SYS_getsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length) == 0)
+    return limit.tv_sec || limit.tv_usec;
+  struct termios terminal;
+  return tcgetattr(fd, &terminal) == 0 && !(terminal.c_lflag & ICANON) && !terminal.c_cc[VMIN];
+}
+
+static bool idle_on(int fd) {
+  if (store_is_watched()) return true;
+  const long flags = store_call(SYS_fcntl, fd, F_GETFL);
+  if (flags < 0 || (flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_WRONLY ||
+      store_due(true) == STORE_NOTHING)
+    return true;
+  const int saved = errno;
+  const bool limited = has_time_limit(fd);
+  errno = saved;
+  return limited || store_idle(fd_is_ready, &fd, true);
+}
+
+/* Flags with which a call does not wait, or not for what poll tells. */
+enum { AT_ONCE = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB };
+
+EXPORT ssize_t read(int fd, void* buffer, size_t size) {
+  LIBC(read);
+  if (awake() && size && !idle_on(fd)) return -1;
+  return next(fd, buffer, size);
+}
+
+EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+  LIBC(recv);
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  return next(fd, buffer, size, flags);
+}
+
+EXPORT ssize_t recvfrom(int fd, void* restrict buffer, size_t size, int flags,
+                        struct sockaddr* restrict address, socklen_t* restrict length) {
+  LIBC(recvfrom);
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  return next(fd, buffer, size, flags, address, length);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
+  LIBC(recvmsg);
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  return next(fd, message, flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr* restrict address, socklen_t* restrict length) {
+  LIBC(accept);
+  if (awake() && !idle_on(fd)) return -1;
+  return next(fd, address, length);
+}
+
+EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restrict length, int flags) {
+  LIBC(accept4);
+  if (awake() && !idle_on(fd)) return -1;
+  return next(fd, address, length, flags);
+}
+
+/* ---- with a time limit, from which the time that has passed is taken ---- */
+
+static int64_t now_ms(void) {
+  return store_now_ns() / 1000000;
+}
+
+/* Rounded up: a wait may last longer, not shorter. */
+static int left_of(int timeout, int64_t began_ns) {
+  if (timeout <= 0) return timeout;
+  const int64_t left = timeout * INT64_C(1000000) - (store_now_ns() - began_ns);
+  return left > 0 ? (int)((left + 999999) / 1000000) : 0;
+}
+
+/* A part of the wait, and no longer than the whole; `until`: ms; or -1. */
+static struct timespec slice_of(int milliseconds, int64_t until) {
+  const int64_t left = until < 0 ? milliseconds : until - now_ms();
+  const int64_t slice = left < 0 ? 0 : left < milliseconds ? left : milliseconds;
+  return (struct timespec){.tv_nsec = slice * 1000000};
+}
+
+struct polled {
+  struct pollfd* fds;
+  nfds_t count;
+  int64_t until; /* ms; or -1 */
+};
+
+static bool are_ready(const void* wait, int milliseconds) {
+  const struct polled* polled = wait;
+  const struct timespec time = slice_of(milliseconds, polled->until);
+  return store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t)) != 0 ||
+         (polled->until >= 0 && now_ms() >= polled->until);
+}
+
+EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
+  LIBC(poll);
+  if (!awake() || !timeout) return next(fds, count, timeout);
+  const int64_t began = store_now_ns();
+  const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout};
+  if (!store_idle(are_ready, &polled, false)) return -1;
+  return next(fds, count, left_of(timeout, began));
+}
+
+EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
+  LIBC(epoll_wait);
+  if (!awake() || !timeout) return next(fd, events, most, timeout);
+  const int64_t began = store_now_ns();
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout};
+  if (!store_idle(are_ready, &polled, false)) return -1;
+  return next(fd, events, most, left_of(timeout, began));
+}
+
+struct selected {
+  int count;
+  const fd_set* sets[3];
+  int64_t until; /* ms; or -1 */
+};
+
+static bool selects(const void* wait, int milliseconds) {
+  const struct selected* selected = wait;
+  fd_set copies[3], *given[3];
+  for (int i = 0; i < 3; ++i) {
+    given[i] = selected->sets[i] ? &copies[i] : NULL;
+    if (given[i]) memcpy(given[i], selected->sets[i], ((size_t)selected->count + 63) / 64 * 8);
+  }
+  const struct timespec time = slice_of(milliseconds, selected->until);
+  return store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL) != 0 ||
+         (selected->until >= 0 && now_ms() >= selected->until);
+}
+
+EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
+                  struct timeval* restrict timeout) {
+  LIBC(select);
+  if (!awake() || count < 0 || count > FD_SETSIZE || (timeout && !timeout->tv_sec && !timeout->tv_usec) ||
+      (timeout && (timeout->tv_sec < 0 || timeout->tv_sec > 1000000000 || timeout->tv_usec < 0)))
+    return next(count, in, out, other, timeout);
+  const int64_t began = store_now_ns();
+  const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
+  const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 : -1};
+  if (!store_idle(selects, &selected, false)) return -1;
+  if (timeout) { /* Linux leaves the time that is left in it, as it does here */
+    int64_t left = length - (store_now_ns() - began);
+    if (left < 0) left = 0;
+    timeout->tv_sec = left / 1000000000;
+    timeout->tv_usec = left % 1000000000 / 1000;
+  }
+  return next(count, in, out, other, timeout);
+}
+
+/* ---- children ---- */
+
+struct children {
+  idtype_t type;
+  id_t id;
+};
+
+/* Until that child ends; or, where it may be one of several, for a millisecond. Returns the time. */
+static int nap_for(const struct children* children, int milliseconds) {
+  struct pollfd end = {.fd = children->type == P_PID ? (int)store_call(SYS_pidfd_open, children->id, 0) : -1,
+                       .events = POLLIN};
+  if (end.fd < 0) milliseconds = 1;
+  const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
+  store_call(SYS_ppoll, &end, 1, &time, NULL, sizeof(uint64_t));
+  if (end.fd >= 0) store_call(SYS_close, end.fd);
+  return milliseconds;
+}
+
+static bool a_child_has_ended(const void* wait, int milliseconds) {
+  const struct children* children = wait;
+  for (;;) {
+    siginfo_t info;
+    info.si_pid = 0;
+    if (store_call(SYS_waitid, children->type, children->id, &info,
+                   WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT, NULL) ||
+        info.si_pid)
+      return true;
+    if (milliseconds <= 0) return false;
+    milliseconds -= nap_for(children, milliseconds);
+  }
+}
+
+static bool idle_on_children(pid_t pid, int options) {
+  const struct children children = {pid > 0     ? P_PID
+                                    : pid == -1 ? P_ALL
+                                                : P_PGID,
+                                    pid > 0     ? (id_t)pid
+                                    : pid == -1 ? 0
+                                                : (id_t)-pid};
+  return (options & WNOHANG) || store_idle(a_child_has_ended, &children, true);
+}
+
+EXPORT pid_t wait(int* status) {
+  LIBC(wait);
+  if (awake() && !idle_on_children(-1, 0)) return -1;
+  return next(status);
+}
+
+EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
+  LIBC(waitpid);
+  if (awake() && !idle_on_children(pid, options)) return -1;
+  return next(pid, status, options);
+}
+
+EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
+  LIBC(wait4);
+  if (awake() && !idle_on_children(pid, options)) return -1;
+  return next(pid, status, options, usage);
+}
+
+/* ---- semaphores ---- */
+
+struct semaphore {
+  sem_t* itself;
+  bool* taken;
+};
+
+/* Takes it, if it can be had in that time. Not to be cancelled here: libc's own call will be. */
+static bool is_taken(const void* wait, int milliseconds) {
+  const struct semaphore* semaphore = wait;
+  if (*semaphore->taken) return true;
+  const int64_t until = store_now_ns() + milliseconds * INT64_C(1000000);
+  const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+  int before;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  *semaphore->taken = (milliseconds ? sem_clockwait(semaphore->itself, CLOCK_MONOTONIC, &time)
+                                    : sem_trywait(semaphore->itself)) == 0;
+  pthread_setcancelstate(before, NULL);
+  return *semaphore->taken;
+}
+
+EXPORT int sem_wait(sem_t* semaphore) {
+  LIBC(sem_wait);
+  bool taken = false;
+  if (awake()) {
+    const bool goes_on = store_idle(is_taken, &(struct semaphore){semaphore, &taken}, true);
+    if (taken) return 0;
+    if (!goes_on) return -1;
+  }
+  return next(semaphore);
+}
+
+/* ---- sleeping ---- */
+
+static bool is_over(const void* wait, int milliseconds) {
+  const int64_t until = *(const int64_t*)wait, left = until - now_ms();
+  if (left <= 0) return true;
+  const struct timespec time = {.tv_nsec = (left < milliseconds ? left : milliseconds) * 1000000L};
+  if (milliseconds) store_call(SYS_nanosleep, &time, NULL);
+  return now_ms() >= until;
+}
+
+/* Works in a sleep of this length and takes from it the time that has passed. */
+static bool idle_for(struct timespec* length, struct timespec* left) {
+  const int64_t began = store_now_ns();
+  const int64_t whole = length->tv_sec > 1000000000 ? (int64_t)1000000000 * 1000000000
+                                                    : length->tv_sec * 1000000000 + length->tv_nsec;
+  const int64_t until = (began + whole) / 1000000;
+  const bool slept = store_idle(is_over, &until, false);
+  int64_t rest = whole - (store_now_ns() - began);
+  if (rest < 0) rest = 0;
+  length->tv_sec = rest / 1000000000;
+  length->tv_nsec = rest % 1000000000;
+  if (!slept && left) *left = *length;
+  return slept;
+}
+
+static bool is_a_time(const struct timespec* time) {
+  return time && time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000 &&
+         (time->tv_sec || time->tv_nsec);
+}
+
+EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {
+  LIBC(nanosleep);
+  if (!awake() || !is_a_time(length)) return next(length, left);
+  struct timespec rest = *length;
+  if (!idle_for(&rest, left)) return -1;
+  return next(&rest, left);
+}
+
+EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec* length, struct timespec* left) {
+  LIBC(clock_nanosleep);
+  if (!awake() || !is_a_time(length) || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+    return next(clock, flags, length, left);
+  struct timespec rest = *length;
+  if (flags & TIMER_ABSTIME) { /* to a moment: only the length of what is left is of interest */
+    struct timespec now;
+    clock_gettime(clock, &now);
+    rest.tv_sec -= now.tv_sec;
+    rest.tv_nsec -= now.tv_nsec;
+    if (rest.tv_nsec < 0) rest.tv_nsec += 1000000000, --rest.tv_sec;
+    if (rest.tv_sec < 0) return next(clock, flags, length, left);
+  }
+  if (!idle_for(&rest, flags & TIMER_ABSTIME ? NULL : left)) return EINTR;
+  return next(clock, flags, flags & TIMER_ABSTIME ? length : &rest, left);
+}
+
+EXPORT int usleep(useconds_t microseconds) {
+  const struct timespec length = {microseconds / 1000000, (long)(microseconds % 1000000) * 1000};
+  return nanosleep(&length, NULL);
+}
+
+/* As glibc's: whole seconds that are left after a signal; errno is kept. */
+EXPORT unsigned sleep(unsigned seconds) {
+  const int saved = errno;
+  struct timespec left = {.tv_sec = seconds};
+  if (nanosleep(&left, &left)) return (unsigned)left.tv_sec;
+  errno = saved;
+  return 0;
+}

@@ -1,0 +1,294 @@
+#define _GNU_SOURCE
+#include "store/when.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+
+#include "heap/config.h"
+#include "heap/extents.h"
+#include "heap/phase.h"
+#include "heap/policy.h"
+#include "heap/settle.h"
+#include "heap/window.h"
+#include "store/block.h"
+#include "store/config.h"
+#include "store/family.h"
+#include "store/idle.h"
+#include "store/lock.h"
+#include "store/pace.h"
+#include "store/pass.h"
+#include "store/seal.h"
+#include "store/share.h"
+#include "store/statistics.h"
+#include "store/system.h"
+
+enum {
+  MS = 1000000,
+  LIVES_ON_NS = 30 * MS,    /* a child that has not called exec by then will not */
+  WATCH_NS = 500 * MS,      /* how long its parent waits for that, when it waits anyway */
+  QUIET_NS = 2000 * MS,     /* a copy that waits, and whose constants have not grown for so long, is sealed */
+  EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
+  REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
+  REFUSALS_MOST = 6,
+  TICK_BUSY_MS = 10, /* while sealing */
+  TICK_MS = 100,
+};
+
+/* How long a copy that waits anyway looks for what another one publishes. */
+static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
+/* How long a process that waits waits for its next pass. */
+static const int64_t SOON_NS = (int64_t)5000 * MS;
+
+atomic_bool store_awake;
+
+static atomic_bool settled, has_forked, sealing_over;
+static _Atomic(int64_t) born, last_fork, not_before;
+static _Atomic(int64_t) purge_at; /* 0: nothing to purge */
+static atomic_bool was_quiet;
+static _Atomic(size_t) constants_seen, constants_sealed;
+static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
+static unsigned refusals;                          /* under the lock */
+
+static size_t constants(void) {
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  return end - begin;
+}
+
+static bool has_company(void) {
+  return store_family_copies() > 1 || (store_config.joined && store_family_exists());
+}
+
+static bool is_young_copy(void) {
+  return heap_generation() == 0 && !atomic_load(&settled) && !atomic_load(&has_forked) && has_company() &&
+         heap_config.settle_auto && constants() >= store_config.minimum;
+}
+
+/* Settling is found while a process allocates. A copy that has built its tables and waits does not. */
+static bool copy_is_quiet(int64_t now, bool idle) {
+  if (!is_young_copy()) return false;
+  const size_t size = constants();
+  if (atomic_exchange(&constants_seen, size) != size) atomic_store(&grown_at, now);
+  if (!idle || now - atomic_load(&grown_at) < QUIET_NS) return atomic_load(&was_quiet);
+  if (atomic_load(&sealing_over) && size >= atomic_load(&constants_sealed) + store_config.minimum)
+    atomic_store(&sealing_over, false); /* it has gone on and built more */
+  atomic_store(&was_quiet, true);
+  return true;
+}
+
+static bool seal_is_wanted(int64_t now, bool idle) {
+  const bool quiet = copy_is_quiet(now, idle);
+  if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
+  if (heap_generation() > 0 && now - atomic_load(&born) >= LIVES_ON_NS) {
+    store_family_lives_on();
+    return true;
+  }
+  if (atomic_load(&has_forked)) return store_family_has_lived_on();
+  return (atomic_load(&settled) && has_company()) || quiet;
+}
+
+static bool pass_is_wanted(int64_t now, bool idle) {
+  return store_config.reshare && store_statistics.sealed &&
+         (store_pass_under_way() || store_pace_wants(now, idle));
+}
+
+/* A process that is about to wait may do so for ever: the next pass is waited for first. */
+static bool pass_comes_soon(int64_t now) {
+  if (!store_config.reshare || !store_statistics.sealed) return false;
+  const int64_t refused = atomic_load(&not_before), next = store_pace_next();
+  return (refused > next ? refused : next) < now + SOON_NS;
+}
+
+/* Soon after a fork, when it will show whether the child lives on, and the parent publishes; while a copy may
+ * turn out to be quiet, or another one publishes; before a pass. */
+static bool something_may_come(int64_t now) {
+  if (pass_comes_soon(now)) return true;
+  if (atomic_load(&sealing_over)) return false;
+  const int64_t since = atomic_load(&publisher_since);
+  if (since && now - since < PUBLISHER_NS) return true;
+  if (is_young_copy() && !atomic_load(&was_quiet)) return true;
+  return (atomic_load(&has_forked) && now - atomic_load(&last_fork) < WATCH_NS) ||
+         (heap_generation() > 0 && now - atomic_load(&born) < 2 * WATCH_NS);
+}
+
+/* Jemalloc gives back what events have freed while it is called; a process that waits hardly calls it. */
+static bool purge_is_wanted(int64_t now) {
+  const int64_t at = atomic_load(&purge_at);
+  return at && now >= at;
+}
+
+store_work store_due(bool idle) {
+  if (!atomic_load_explicit(&store_awake, memory_order_relaxed)) return STORE_NOTHING;
+  const int64_t now = store_now_ns();
+  const bool refused = now < atomic_load(&not_before);
+  if (getpid() != store_process()) return STORE_NOTHING;
+  if (!refused && seal_is_wanted(now, idle)) return STORE_SEAL;
+  if (!refused && pass_is_wanted(now, idle)) return STORE_PASS;
+  if (idle && purge_is_wanted(now)) return STORE_PURGE;
+  return idle && something_may_come(now) ? STORE_WATCH : STORE_NOTHING;
+}
+
+static void not_for_a_while(void) {
+  atomic_store(&not_before, store_now_ns() + ((int64_t)REFUSED_NS << refusals));
+  if (refusals < REFUSALS_MOST) ++refusals;
+}
+
+static void seal_step(void) {
+  /* A worker's constants are its parent's, who shares them by the fork already: if the parent does not
+   * publish them and leaves its own, a file would only be one more copy. */
+  const store_progress progress = store_seal_some(heap_generation() == 0);
+  if (progress != STORE_WAITING || heap_generation() > 0)
+    atomic_store(&publisher_since, 0);
+  else if (!atomic_load(&publisher_since))
+    atomic_store(&publisher_since, store_now_ns());
+  switch (progress) {
+    case STORE_DONE:
+      atomic_store(&sealing_over, true);
+      atomic_store(&was_quiet, false);
+      atomic_store(&constants_sealed, constants());
+      store_pace_sealed();
+      heap_tick_every(TICK_MS);
+      store_statistics_write(store_config.statistics, true);
+      break;
+    case STORE_MORE:
+      refusals = 0;
+      heap_tick_every(TICK_BUSY_MS);
+      break;
+    case STORE_WAITING:
+      atomic_store(&not_before, store_now_ns() + 2 * MS);
+      break;
+    case STORE_REFUSED:
+      not_for_a_while();
+      store_statistics_write(store_config.statistics, false);
+      break;
+  }
+}
+
+static void pass_step(void) {
+  const store_pass* pass = store_pass_some(false);
+  if (pass->refused) not_for_a_while();
+  if (pass->done) {
+    refusals = 0;
+    if (store_pace_passed(pass)) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
+  }
+  if (pass->done || pass->refused) store_statistics_write(store_config.statistics, false);
+}
+
+bool store_step(store_work work) {
+  if (work == STORE_PURGE) {
+    atomic_store(&purge_at, 0);
+    heap_purge_soon();
+    return true;
+  }
+  if (!store_try_lock()) return false;
+  const int saved = errno;
+  if (work == STORE_SEAL) seal_step();
+  if (work == STORE_PASS) pass_step();
+  errno = saved;
+  store_unlock();
+  return true;
+}
+
+/* ---- the heap's turning points ---- */
+
+static void turn_off_if_asked(void) {
+  if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
+}
+
+/* A process that a launcher started by itself, not as one of the copies that it forked. */
+static void join_launcher(void) {
+  if (!store_config.holder || atomic_load(&store_awake) || constants() < store_config.minimum ||
+      store_config.mode != STORE_AUTO || getpid() != store_process() || !store_try_lock())
+    return;
+  if (store_family_make(1)) {
+    store_family_join();
+    atomic_store(&store_awake, true);
+  }
+  store_unlock();
+}
+
+static void on_settled(void) {
+  atomic_store(&settled, true);
+  atomic_store(&sealing_over, false); /* of what came after a quiet time */
+  join_launcher();
+  if (store_due(false) == STORE_SEAL) store_step(STORE_SEAL);
+}
+
+static void on_unsettled(void) {
+  atomic_store(&settled, false);
+  atomic_store(&sealing_over, false); /* of what there was: more will come */
+}
+
+static void on_tick(void) {
+  turn_off_if_asked();
+  if (store_config.joined) join_launcher();
+  const store_work work = store_due(false);
+  if (work != STORE_NOTHING) store_step(work);
+}
+
+static bool may_purge(heap_role role, void* begin, size_t size) {
+  return role != HEAP_CONSTANT || store_discard((uintptr_t)begin, size);
+}
+
+/* ---- fork ---- */
+
+static void before_fork(void) {
+  const int saved = errno;
+  store_lock_to_fork();
+  if (store_config.mode == STORE_AUTO && !store_family_exists() &&
+      (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
+    const size_t blocks = constants() / STORE_BLOCK + 3;
+    if (store_family_make(heap_next_fork_is_copy() ? STORE_FILES : (unsigned)blocks))
+      atomic_store(&store_awake, true);
+  }
+  errno = saved;
+}
+
+static void in_parent(void) {
+  if (!heap_next_fork_is_copy()) {
+    atomic_store(&has_forked, true);
+    atomic_store(&last_fork, store_now_ns());
+  }
+  store_unlock_forked(false);
+}
+
+static void in_child(void) {
+  const int64_t now = store_now_ns();
+  store_process_is_forked();
+  if (heap_generation() == 0) store_family_join();
+  atomic_store(&has_forked, false);
+  atomic_store(&born, now);
+  atomic_store(&not_before, 0);
+  store_pace_begin(now);
+  store_idle_forked();
+  atomic_store(&purge_at, 0);
+  atomic_store(&publisher_since, 0);
+  refusals = 0;
+  store_unlock_forked(true);
+}
+
+static void at_exit(void) {
+  if (atomic_load(&store_awake) && getpid() == store_process())
+    store_statistics_write(store_config.statistics, true);
+}
+
+__attribute__((constructor)) static void start(void) {
+  static heap_policy policy = {.settled = on_settled,
+                               .unsettled = on_unsettled,
+                               .before_fork = before_fork,
+                               .tick = on_tick,
+                               .may_purge = may_purge};
+  if (getauxval(AT_SECURE)) return;
+  store_config_read();
+  if (store_config.mode == STORE_OFF) return;
+  heap_thread_enter(); /* so that the handlers below come after the heap's */
+  store_process_is_forked();
+  store_pace_begin(store_now_ns());
+  heap_policy_register(&policy);
+  if (store_config.joined) heap_arenas_keep_layout();
+  pthread_atfork(NULL, in_parent, in_child);
+  atexit(at_exit);
+}

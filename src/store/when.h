@@ -1,0 +1,22 @@
+/* When the store does something by itself: which work is due, and the pace of passes. */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether a call that may wait is to ask for work at all: false costs one load. */
+extern atomic_bool store_awake __attribute__((visibility("hidden")));
+
+typedef enum {
+  STORE_NOTHING,
+  STORE_WATCH, /* a child was just forked: it will show soon whether it lives on */
+  STORE_SEAL,
+  STORE_PASS,
+  STORE_PURGE, /* what events have freed goes back to the kernel */
+} store_work;
+
+/* What is due now. `idle`: the process is about to wait. Any thread, no lock, no system call but the clock's.
+ */
+store_work store_due(bool idle);
+/* Does one step of it, of at most 10 ms; false if it could not be done now. */
+bool store_step(store_work work);

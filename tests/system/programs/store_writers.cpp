@@ -1,0 +1,165 @@
+// Writes into constants around seals and passes: two threads, a signal handler, and read(2) and recv(2) in a
+// third. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often,
+// so that passes have pages to give back. Prints "writes lost given_back seals" of all rounds. store_writers
+// ROUNDS SECONDS
+#include <pthread.h>
+#include <samepage/samepage.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#pragma weak samepage_constant_begin
+#pragma weak samepage_scope_end
+#pragma weak samepage_seal
+#pragma weak samepage_reshare
+#pragma weak samepage_store_statistics
+
+namespace {
+
+constexpr std::size_t kPage = 4096, kPages = 4096;
+enum Writer { kFirst, kSecond, kHandler, kReader, kWriters };
+
+unsigned char* constants;
+std::atomic<bool> over;
+
+/// One writer's bytes. Not shared between threads.
+class Cells {
+ public:
+  explicit Cells(Writer writer) : writer_(writer), random_(0x9e3779b97f4a7c15u + writer) {
+    for (std::size_t page = 0; page < kPages; ++page) first_[page] = last_[page] = *at(page);
+  }
+
+  /// Chooses a page, looks whether the last write is there, and says what to write: mostly what was there
+  /// first.
+  unsigned char* choose(unsigned char& value) {
+    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+    page_ = (random_ >> 33) % kPages & ~std::size_t{3};  // what differs for the most part is not mapped
+    if (*at(page_) != last_[page_]) ++lost;
+    value = (random_ >> 60) % 4 ? first_[page_] : static_cast<unsigned char>(random_ >> 50);
+    return at(page_);
+  }
+  void wrote(unsigned char value) {
+    last_[page_] = value;
+    ++writes;
+  }
+  void look() {
+    for (std::size_t page = 0; page < kPages; ++page)
+      if (*at(page) != last_[page]) ++lost;
+  }
+
+  std::uint64_t writes = 0, lost = 0;
+
+ private:
+  unsigned char* at(std::size_t page) const {
+    return const_cast<unsigned char*>(constants + page * kPage + 64 * writer_);
+  }
+
+  Writer writer_;
+  std::uint64_t random_;
+  std::size_t page_ = 0;
+  std::array<unsigned char, kPages> first_{}, last_{};
+};
+
+std::array<Cells*, kWriters> cells;
+
+void store(Cells& own) {
+  unsigned char value;
+  volatile unsigned char* at = own.choose(value);
+  *at = value;
+  own.wrote(value);
+}
+
+void write_here(Writer writer) {
+  while (!over) store(*cells[writer]);
+}
+
+/// The kernel writes: from a socket, by read and by recv in turn.
+void read_here() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) abort();
+  for (bool receive = false; !over; receive = !receive) {
+    unsigned char value;
+    unsigned char* at = cells[kReader]->choose(value);
+    if (write(ends[1], &value, 1) != 1) abort();
+    if ((receive ? recv(ends[0], at, 1, 0) : read(ends[0], at, 1)) != 1) abort();
+    cells[kReader]->wrote(value);
+  }
+  close(ends[0]);
+  close(ends[1]);
+}
+
+void on_signal(int /*signal*/) {
+  for (int i = 0; i < 8; ++i) store(*cells[kHandler]);
+}
+
+/// One process's life: constants, writers, one seal, passes. Adds what it did to the totals.
+void live(double seconds, std::uint64_t (&totals)[4]) {
+  samepage_constant_begin();
+  constants = static_cast<unsigned char*>(aligned_alloc(kPage, kPages * kPage));
+  samepage_scope_end();
+  for (std::size_t i = 0; i < kPages * kPage; ++i)
+    constants[i] = static_cast<unsigned char>(i * 2654435761u >> 13);
+  for (int writer = 0; writer < kWriters; ++writer) cells[writer] = new Cells(static_cast<Writer>(writer));
+  signal(SIGUSR1, on_signal);
+  std::vector<std::thread> threads;
+  threads.emplace_back(write_here, kFirst);
+  threads.emplace_back(write_here, kSecond);
+  threads.emplace_back(read_here);
+  // The handler runs in one thread alone, so its cells need no lock.
+  std::thread kicker([to = threads.front().native_handle()] {
+    while (!over) {
+      pthread_kill(to, SIGUSR1);
+      usleep(100);
+    }
+  });
+  const bool sealed = samepage_seal() == SAMEPAGE_OK;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < until) samepage_reshare();
+  over = true;
+  kicker.join();
+  for (std::thread& thread : threads) thread.join();
+  samepage_store_stats stats;
+  samepage_store_statistics(&stats);
+  for (Cells* one : cells) {
+    one->look();
+    totals[0] += one->writes;
+    totals[1] += one->lost;
+  }
+  totals[2] += stats.given_back;
+  totals[3] += sealed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (!samepage_seal || argc != 3) return 2;
+  std::uint64_t totals[4] = {};
+  for (int round = 0; round < atoi(argv[1]); ++round) {  // each in a process of its own: a process seals once
+    int result[2], status;
+    if (pipe(result)) return 2;
+    if (fork() == 0) {
+      std::uint64_t mine[4] = {};
+      live(atof(argv[2]), mine);
+      _exit(write(result[1], mine, sizeof mine) == sizeof mine ? 0 : 1);
+    }
+    close(result[1]);
+    std::uint64_t theirs[4];
+    if (read(result[0], theirs, sizeof theirs) != sizeof theirs) return 1;
+    for (int i = 0; i < 4; ++i) totals[i] += theirs[i];
+    close(result[0]);
+    if (wait(&status) < 0 || status != 0) return 1;
+  }
+  printf("%lu %lu %lu %lu\n", totals[0], totals[1], totals[2], totals[3]);
+  return 0;
+}

@@ -1,0 +1,251 @@
+"""The store in whole processes: nobody sees another byte than without it, whatever they do with their memory."""
+import os
+import pathlib
+import random
+import resource
+import shutil
+import subprocess
+
+import pytest
+
+from store_process import PRELUDE, environment, program, script
+
+
+# ---- fork and exec
+
+def test_a_fork_that_purges_sealed_constants_does_not_wait_for_itself(tmp_path):
+    ran = program(tmp_path, "store_fork", MALLOC_CONF="dirty_decay_ms:0")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "sealed 8\n", "")
+
+
+def test_children_and_grandchildren_write_for_themselves_and_give_back(tmp_path):
+    said = script(tmp_path, r"""
+data = noise()
+was = zlib.crc32(data)
+print(*seal()[:1], zlib.crc32(data) == was)
+def generation(left):
+    def body():
+        data[left * 4096 * 7 + 5] ^= 0xff          # this one's own
+        mine = zlib.crc32(data)
+        dirty(data, 3000)
+        before = anonymous()
+        good = libc.samepage_reshare() == 0 and before - anonymous() > 2500 * 4096
+        good = good and statistics()["given_back"] >= 2900 * 4096
+        return good and zlib.crc32(data) == mine and (not left or generation(left - 1)) and zlib.crc32(data) == mine
+    return child(body)
+print(generation(2), zlib.crc32(data) == was)
+""")
+    assert said == ["0 True", "True True"]
+
+
+def test_what_is_executed_finds_no_descriptor_and_no_mapping_of_the_store(tmp_path):
+    said = script(tmp_path, r"""
+data = noise()
+print(*seal()[:1])
+sys.stdout.flush()
+os.environ.pop("LD_PRELOAD")
+os.execv("/bin/sh", ["sh", "-c", "ls -l /proc/$$/fd; cat /proc/$$/maps"])
+""")
+    assert said[0] == "0" and len(said) > 10
+    assert not [line for line in said if "samepage" in line]
+
+
+def test_a_program_that_execs_its_children_is_not_sealed(tmp_path):
+    said = script(tmp_path, r"""
+import subprocess
+data = noise()
+for _ in range(20):
+    subprocess.run(["/bin/true"])
+    pid = os.fork()
+    if not pid: os.execv("/bin/true", ["true"])
+    os.waitpid(pid, 0)
+time.sleep(0.2)
+print("memfd:samepage-store" in open("/proc/self/maps").read())
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["False"]
+
+
+# ---- memory stays what it was
+
+def test_everything_that_may_be_done_to_memory_shows_the_same_bytes(tmp_path):
+    said = script(tmp_path, r"""
+libc.mlock.argtypes = libc.munlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.madvise.argtypes = libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+data = noise()
+was = zlib.crc32(data)
+address = (ctypes.addressof(ctypes.c_char.from_buffer(data)) + 4095) & ~4095
+print(*seal()[:1])
+same = lambda: zlib.crc32(data) == was
+part = 4 << 20
+print(libc.mlock(address, part), same(), libc.munlock(address, part), same())
+print(libc.samepage_reshare(), same())
+print(libc.mprotect(address, part, 1), same(), libc.mprotect(address, part, 3), same())     # read alone, and back
+for advice in (0, 1, 2, 3, 14, 15, 22, 23, 16, 17):   # NORMAL RANDOM SEQUENTIAL WILLNEED (NO)HUGEPAGE POPULATE_* DONTDUMP DODUMP
+    libc.madvise(address, part, advice)
+print(same(), libc.samepage_reshare(), same())
+data += bytes(1 << 20)                                # realloc
+del data[SIZE:]
+print(same(), child(same), libc.samepage_unseal(), same())
+""")
+    assert said == ["0", "0 True 0 True", "0 True", "0 True 0 True", "True 0 True", "True True 0 True"]
+
+
+def test_what_a_program_protects_after_it_was_written_is_left_alone(tmp_path):
+    said = script(tmp_path, r"""
+data = noise()
+was = zlib.crc32(data)
+seal()
+dirty(data, 2000)
+start = (ctypes.addressof(ctypes.c_char.from_buffer(data)) + 4095) & ~4095
+def protect(bits): return libc.mprotect(ctypes.c_void_p(start + (500 << 12)), ctypes.c_size_t(64 << 12), bits)
+protect(0)
+libc.samepage_reshare()
+protect(3)
+print(zlib.crc32(data) == was, statistics()["given_back"] >> 12 > 1500)
+""")
+    assert said == ["True True"]
+
+
+def test_time_limits_hold_while_a_pass_is_due(tmp_path):
+    """Of poll, of a socket's own; another thread works all the time, so that the process is never idle."""
+    said = script(tmp_path, r"""
+import select, socket, struct
+table = [str(i) for i in range(300_000)]
+def worker():
+    time.sleep(1)                        # the parent seals meanwhile
+    sys.setswitchinterval(0.0005)
+    over = False
+    def work():
+        while not over: sum(range(1000))
+    thread = threading.Thread(target=work)
+    thread.start()
+    one, two = socket.socketpair()
+    began = time.monotonic()
+    for _ in range(100): select.poll().poll(1)
+    polled = time.monotonic() - began
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 200_000))
+    began, error = time.monotonic(), 0
+    try: one.recv(1)
+    except BlockingIOError as failure: error = failure.errno
+    received = time.monotonic() - began
+    over = True
+    thread.join()
+    print(statistics()["sealed"] > 0, polled < 0.8, error, received < 2, flush=True)
+    return True
+pid = os.fork()
+if not pid: os._exit(0 if worker() else 1)
+print(os.waitpid(pid, 0)[1])
+""", mode="auto")
+    assert said == ["True True 11 True", "0"]
+
+
+def test_freed_constants_come_back_from_calloc_as_zeros(tmp_path):
+    said = script(tmp_path, r"""
+libc.calloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+blocks = [noise(i, 2 << 20) for i in range(16)]
+print(*seal()[:1])
+del blocks[::2]
+libc.samepage_constant_begin()
+bad = 0
+for size in (100, 5000, 70_000, 1 << 20, 2 << 20, 5 << 20) * 4:
+    block = libc.calloc(1, size)
+    bad += any(ctypes.string_at(block, size))
+libc.samepage_scope_end()
+print(bad, [zlib.crc32(block) for block in blocks] == [zlib.crc32(noise(i, 2 << 20)) for i in range(1, 16, 2)])
+""")
+    assert said == ["0", "0 True"]
+
+
+def test_a_core_dump_holds_the_constants(tmp_path):
+    if pathlib.Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/")):
+        pytest.skip("core dumps go elsewhere here")
+    text = r"""
+data = noise(7)
+print(seal()[0], seal()[1]["sealed"] >= SIZE * 0.9, flush=True)
+def bye():
+    os.abort()
+print(child(bye))
+"""
+    ran = subprocess.run(["/usr/bin/python3", "-c", PRELUDE + text], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                         env=environment(tmp_path, SAMEPAGE_STORE="manual"),
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, 1 << 30)))
+    assert ran.stdout.split() == ["0", "True", "False"]
+    cores = list(tmp_path.glob("core*"))
+    if not cores:
+        pytest.skip("the kernel wrote no core dump")
+    core, expected = cores[0].read_bytes(), random.Random(7).randbytes(24 << 20)
+    for offset in range(0, len(expected) - 64, 1 << 20):
+        assert expected[offset:offset + 64] in core, f"byte {offset} of the constants is missing"
+
+
+def test_gdb_reads_and_dumps_constants_of_a_sealed_process(tmp_path):
+    if not shutil.which("gdb"):
+        pytest.skip("gdb is not installed")
+    process = subprocess.Popen(["/usr/bin/python3", "-c", PRELUDE + r"""
+data = noise(7)
+print(seal()[0], ctypes.addressof(ctypes.c_char.from_buffer(data)), flush=True)
+sys.stdin.read()
+"""], env=environment(tmp_path, SAMEPAGE_STORE="manual"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        sealed, address = process.stdout.readline().split()
+        assert sealed == "0"
+        env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        subprocess.run(["gdb", "-p", str(process.pid), "-batch", "-ex",
+                        f"dump binary memory {tmp_path}/memory {address} {int(address) + (24 << 20)}"], env=env,
+                       capture_output=True, timeout=60, check=True)
+    finally:
+        process.stdin.close()
+        assert process.wait(20) == 0
+    assert (tmp_path / "memory").read_bytes() == random.Random(7).randbytes(24 << 20)
+
+
+# ---- turned off from outside
+
+def test_a_file_turns_the_store_off_in_a_running_process(tmp_path):
+    off = tmp_path / "off"
+    said = script(tmp_path, r"""
+data = noise()
+was = zlib.crc32(data)
+end, other = os.pipe()
+pid = os.fork()
+if not pid:
+    os.close(other)
+    os._exit(len(os.read(end, 1)))
+def until(condition):
+    for _ in range(2000):
+        time.sleep(0.01)
+        if condition(): return True
+mapped = lambda: "rw-p" in "".join(line for line in open("/proc/self/maps") if "memfd:samepage-store" in line)
+print(until(mapped), zlib.crc32(data) == was)
+open(os.environ["SAMEPAGE_STORE_OFF_FILE"], "w")
+print(until(lambda: not mapped()), zlib.crc32(data) == was, libc.samepage_seal())
+os.close(other)
+print(os.waitpid(pid, 0)[1])
+""", mode="auto", SAMEPAGE_STORE_OFF_FILE=str(off), SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True True", "True True 4", "0"]
+
+
+# ---- whoever holds it ends
+
+def test_workers_go_on_when_the_process_that_holds_the_store_is_killed(tmp_path):
+    said = script(tmp_path, r"""
+data = noise()
+was = zlib.crc32(data)
+read, write = os.pipe()
+def parent():
+    libc.prctl(36, 0)
+    assert seal()[0] == 0
+    if not os.fork():
+        holder = os.getppid()
+        os.kill(holder, signal.SIGKILL)
+        while os.getppid() == holder: time.sleep(0.001)
+        dirty(data, 3000)
+        before = anonymous()
+        good = libc.samepage_reshare() == 0 and before - anonymous() > 2500 * 4096 and zlib.crc32(data) == was
+        os.write(write, b"good" if good else b"bad")
+        os._exit(0)
+    signal.pause()
+print(child(parent), os.read(read, 9).decode())
+""")
+    assert said == ["False good"]

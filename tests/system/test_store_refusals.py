@@ -1,0 +1,189 @@
+"""Where the store must leave things as they are: it says why, the program runs on, and no byte changes."""
+import errno
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from samepage_run import root_only
+from store_process import memory_group, script
+
+# Prints what sealing gave, the reasons, and whether the constants are what they were.
+SEALED = r"""
+def sealed(name):
+    result, stats = seal()
+    print(result, name in stats["reasons"] or stats["reasons"], zlib.crc32(data) == was, stats["sealed"] >> 20 << 20)
+data = noise()
+was = zlib.crc32(data)
+"""
+
+
+def refusal(tmp_path, reason, text, **options):
+    """The script ends with a call of sealed(reason); sealing must have done nothing for that reason."""
+    said = script(tmp_path, SEALED + text, **options)
+    if said and said[0].startswith("skip"):
+        pytest.skip(said[0])
+    assert said == ["4 True True 0"], said
+
+
+@pytest.mark.parametrize("reason, text", {
+    "locked": "libc.mlockall(3); sealed('locked')",
+    "locked_from_now_on": "libc.mlockall(2); sealed('locked')",
+    "locked_constants": "libc.mlock(ctypes.c_void_p(id(data) & ~4095), ctypes.c_size_t(8192)); sealed('locked')",
+    "descriptors": "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); sealed('descriptors')",
+    "memory_file": "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2); sealed('memory_file')",
+    "address_space": """
+size = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20),) * 2); sealed('address_space')""",
+    "map_count": """
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+area = mmap.mmap(-1, 4096 * 66000)
+start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+for page in range(0, int(open("/proc/sys/vm/max_map_count").read()) * 97 // 100 & ~1, 2):
+    if page >= 66000 or libc.mprotect(start + page * 4096, 4096, 1): break
+sealed('map_count')""",
+    "async_io": """
+context = ctypes.c_ulong(0)
+if libc.syscall(206, 8, ctypes.byref(context)): print("skip: no AIO here")
+else: sealed('async_io')""",
+    "traced": """
+tracer = os.fork()
+if not tracer:
+    parent = os.getppid()
+    attached = libc.ptrace(0x4206, parent, None, None)     # PTRACE_SEIZE
+    print("skip: no ptrace here" if attached else "", end="", flush=True)
+    signal.pause()
+while "TracerPid:\\t0\\n" in open("/proc/self/status").read(): time.sleep(0.01)
+sealed('traced')
+os.kill(tracer, signal.SIGKILL)
+os.waitpid(tracer, 0)""",
+    "off": "libc.samepage_unseal(); sealed('off')",
+}.items(), ids=lambda value: value if value.isidentifier() else "")
+def test_it_says_why(tmp_path, reason, text):
+    refusal(tmp_path, reason, text)
+
+
+def test_memory_that_is_locked_elsewhere_is_no_obstacle(tmp_path):
+    """As libraries keep their keys, 16 kB of them."""
+    said = script(tmp_path, SEALED + """
+keys = mmap.mmap(-1, 1 << 14)
+assert libc.mlock(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(keys))), ctypes.c_size_t(1 << 14)) == 0
+assert "VmLck:\t      16 kB" in open("/proc/self/status").read()
+result, stats = seal()
+print(result, stats["reasons"], zlib.crc32(data) == was)
+""")
+    assert said == ["0 {} True"], said
+
+
+# A filter of seccomp(2): system call `number` fails with `error`, or kills the process where error is 0.
+FILTER = r"""
+import struct
+def forbid(number, error):
+    code = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (6, 0, 0, 0x50000 | error if error else 0x80000000), (6, 0, 0, 0x7fff0000)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in code))
+    sock = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(code), ctypes.addressof(program)))
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, sock): print("skip: no seccomp here"); os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM, errno.EACCES], ids=["old-kernel", "sandbox", "memfd_noexec"])
+def test_no_memory_files(tmp_path, error):
+    refusal(tmp_path, "memory_file", FILTER + f"forbid(319, {error})\nsealed('memory_file')\n")
+
+
+def test_threads_are_not_stopped_in_a_sandbox_that_might_kill_for_it(tmp_path):
+    refusal(tmp_path, "threads", FILTER + r"""
+thread = threading.Thread(target=lambda: os.read(pipe[0], 1))
+pipe = os.pipe()
+thread.start()
+forbid(101, 0)      # ptrace
+sealed('threads')
+os.write(pipe[1], b"x")
+thread.join()
+""")
+
+
+@root_only
+def test_a_worker_that_has_changed_its_user(tmp_path):
+    tmp_path.chmod(0o777)
+    for folder in list(tmp_path.parents)[:3]:
+        if not folder.stat().st_mode & 1:
+            folder.chmod(folder.stat().st_mode | 0o11)
+    said = script(tmp_path, r"""
+data = noise()
+was = zlib.crc32(data)
+print(seal()[0])
+def worker():
+    os.setgid(65534); os.setuid(65534)
+    dirty(data, 1000)
+    return libc.samepage_reshare() == 4 and "pagemap" in statistics()["reasons"] and zlib.crc32(data) == was
+print(child(worker), zlib.crc32(data) == was)
+""")
+    assert said == ["0", "True True"]
+
+
+@root_only
+def test_memory_files_that_may_not_be_executable(tmp_path):
+    """vm.memfd_noexec=2, in a PID namespace of its own: memory files are made, and not executable."""
+    if not shutil.which("unshare") or not pathlib.Path("/proc/sys/vm/memfd_noexec").exists():
+        pytest.skip("no unshare, or a kernel before 6.3")
+    namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        pytest.skip("may not make a PID namespace with its own /proc")
+    said = script(tmp_path, SEALED + "result, stats = seal()\nprint(result, stats['reasons'], zlib.crc32(data) == was)\n", command=[
+        *namespace, "sh", "-c", 'echo 2 > /proc/sys/vm/memfd_noexec && exec "$@"', "sh"])
+    assert said == ["0 {} True"], said
+
+
+def test_pinned_memory(tmp_path):
+    """A buffer that is registered with io_uring: the kernel writes there at any time, past the page tables."""
+    refusal(tmp_path, "pinned", r"""
+libc.syscall.restype = ctypes.c_long
+ring = libc.syscall(425, 4, ctypes.create_string_buffer(120))
+if ring < 0: print("skip: no io_uring here"); os._exit(0)
+buffer = mmap.mmap(-1, 1 << 16)
+entry = (ctypes.c_ulong * 2)(ctypes.addressof(ctypes.c_char.from_buffer(buffer)), 1 << 16)
+if libc.syscall(427, ring, 0, entry, 1): print("skip: no registered buffers here"); os._exit(0)
+sealed('pinned')
+""")
+
+
+def test_an_io_uring_without_registered_buffers(tmp_path):
+    refusal(tmp_path, "async_io", r"""
+libc.syscall.restype = ctypes.c_long
+parameters = ctypes.create_string_buffer(120)
+ring = libc.syscall(425, 4, parameters)
+if ring < 0: print("skip: no io_uring here"); os._exit(0)
+rings = mmap.mmap(ring, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
+sealed('async_io')
+""")
+
+
+def test_a_full_cgroup_is_left_alone(tmp_path):
+    with memory_group("full") as group:
+        group.limit(96 << 20)
+        said = script(tmp_path, SEALED + r"""
+open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+held = mmap.mmap(-1, 50 << 20)
+for part in range(50): held.write(bytes(1 << 20))
+sealed('memory')
+""", group.path)
+    assert said == ["4 True True 0"], said
+
+
+def test_less_than_the_least_is_left_alone(tmp_path):
+    said = script(tmp_path, r"""
+data = noise()
+end, other = os.pipe()
+pid = os.fork()
+if not pid:
+    os.close(other)
+    os._exit(len(os.read(end, 1)))
+for _ in range(50): time.sleep(0.01)
+print("memfd:samepage-store" in open("/proc/self/maps").read())
+os.close(other)
+print(os.waitpid(pid, 0)[1])
+""", mode="auto", SAMEPAGE_STORE_MIN="1G")
+    assert said == ["False", "0"]

@@ -1,0 +1,215 @@
+"""What the store saves, by the kernel's own figures: no root, no KSM."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+from samepage_run import BUILD, SAMEPAGE, wait_until
+from store_process import environment, memory_group, script
+
+MB = 1 << 20
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
+
+
+def as_nobody():
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def measured(group, folder, copies, megabytes, target, *options):
+    """The group's bytes once so many copies of a table are ready and have come down to `target`, and what they found."""
+    go = folder / f"go-{copies}-{len(options)}"
+
+    def enter():
+        group.join()
+        as_nobody()
+
+    process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", str(copies), *options, "--", str(BUILD / "bin" / "store_table"),
+                                str(megabytes), str(go)], stdout=subprocess.PIPE, text=True, preexec_fn=enter)
+    try:
+        said = [process.stdout.readline() for _ in range(copies)]
+        assert all("ready" in line for line in said)
+        used = [0]
+
+        def low():
+            used[0] = group.used()
+            return used[0] <= target
+        wait_until(low)
+        go.touch()
+        rest = process.communicate(timeout=30)[0]
+        assert process.returncode == 0
+        return used[0], {line.split()[-1] for line in rest.splitlines()}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_three_copies_take_little_more_than_one(open_folder):
+    if os.geteuid() == 0 and subprocess.run([SAMEPAGE, "--version"], preexec_fn=as_nobody, capture_output=True).returncode:
+        pytest.skip("another user cannot run the build")
+    with memory_group("copies") as group:
+        one, alone = measured(group, open_folder, 1, 80, 1 << 40)
+    with memory_group("copies") as group:
+        # The others' own: stacks, event memory, page tables, and what they wrote before they settled.
+        together, found = measured(group, open_folder, 3, 80, 1.06 * one + 2 * 6 * MB)
+    assert found == alone and len(found) == 1
+    with memory_group("copies") as group:
+        plain, _ = measured(group, open_folder, 3, 80, 1 << 40, "--no-store")
+    assert plain > 2 * one                                    # shows that something had to be shared
+
+
+@pytest.mark.parametrize("nap", [0.02, 0.3])
+def test_forked_workers_give_back_what_they_wrote(tmp_path, nap):
+    """The reference counts of an unmodified Python program: its workers look things up, then wait, long or for moments."""
+    said = script(tmp_path, r"""
+table = {i: [str(i), float(i), (i, i + 1)] for i in range(150_000)}
+def worker():
+    for event in range(5):
+        for _ in range(4000):
+            held = table[random.randrange(150_000)]
+            held = [held, held[2]]
+        del held
+    peak = anonymous()
+    for _ in range(60):
+        for _ in range(int(0.5 / float(sys.argv[1]))):
+            time.sleep(float(sys.argv[1]))   # the store works while its process waits
+        if anonymous() < peak - (10 << 20): return True
+    print(peak >> 20, anonymous() >> 20, statistics(), flush=True)
+pids = []
+for _ in range(3):
+    pid = os.fork()
+    if not pid:
+        time.sleep(1)                    # the parent seals meanwhile
+        os._exit(0 if worker() else 1)
+    pids.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in pids])
+""", nap, mode="auto")
+    assert said == ["[0, 0, 0]"]
+
+
+# What a worker does in its one long wait, which ends when a byte comes through the pipe `end`.
+WAITS = {
+    "read": "os.read(end, 1)",
+    "select": "import select; select.select([end], [], []); os.read(end, 1)",
+    "semaphore": """
+lock = threading.Lock()
+lock.acquire()
+threading.Thread(target=lambda: (os.read(end, 1), lock.release())).start()
+lock.acquire()""",
+    "child": """
+if not os.fork(): os._exit(os.read(end, 1) != b"x")
+assert os.wait()[1] == 0""",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_worker_that_waits_once_and_for_long_has_given_back(tmp_path, wait):
+    """It comes to its wait while no pass is due: the store must not sleep with it."""
+    said = script(tmp_path, r"""
+def memory(pid):
+    return next(int(line.split()[1]) << 10 for line in open(f"/proc/{pid}/smaps_rollup") if line.startswith("Anonymous:"))
+data = noise()
+end, start = os.pipe()
+ready, tell = os.pipe()
+pid = os.fork()
+if not pid:
+    time.sleep(1)                        # the parent seals meanwhile
+    for _ in range(5):
+        dirty(data, 5000)
+        time.sleep(0.07)                 # long enough for a pass, too short for the next to be due
+    for _ in range(100):                 # until no pass came between
+        dirty(data, 5000)
+        if (before := anonymous()) > 5000 * 4096: break
+    os.write(tell, str(before).encode())
+    exec(sys.argv[1])
+    os._exit(0)
+time.sleep(1.2)
+before, until = int(os.read(ready, 20)), time.monotonic() + 30
+while memory(pid) > before - (15 << 20) and time.monotonic() < until: time.sleep(0.02)
+reasons = json.load(open(f"{os.environ['SAMEPAGE_STORE_STATISTICS']}.{pid}"))["reasons"]
+print(before > 5000 * 4096 or before, memory(pid) < before - (15 << 20) or reasons)
+os.write(start, b"x")
+print(os.waitpid(pid, 0)[1])
+""", WAITS[wait], mode="auto", SAMEPAGE_STORE_MIN="1M")
+    if "'threads'" in said[0]:
+        pytest.skip("on this busy machine threads did not stop in time")
+    assert said == ["True True", "0"]
+
+
+TABLES = {
+    "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
+    "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
+}
+
+
+@pytest.mark.parametrize("program", TABLES)
+def test_copies_that_build_a_table_and_wait_share_it(tmp_path, program):
+    """They neither allocate nor call anything of ours once the table is there."""
+    ran = subprocess.run([SAMEPAGE, "run", "-n", "3", "--json", tmp_path / "run.json", "--", *TABLES[program]],
+                         capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    samples = json.loads((tmp_path / "run.json").read_text())["samples"]
+    # Of three equal copies two thirds can be saved; the rest is their own stacks and page tables.
+    assert any(s["processes"] == 3 and s["alone_kb"] > 3 * 60_000 and s["saved_kb"] > 0.55 * s["alone_kb"] for s in samples)
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+def test_a_publisher_that_was_held_up_leaves_no_second_file(tmp_path, end):
+    """It is stopped in the middle of a file, another one does the work meanwhile, and what it had written is given back."""
+    program = """
+import ctypes, os, random, sys, time
+data = random.Random(1).randbytes(150 << 20)
+print(os.getpid(), flush=True)
+rank, folder = sys.argv[1:]
+while not os.path.exists(f"{folder}/go-{rank}"): time.sleep(0.001)
+print("sealed" if ctypes.CDLL(None).samepage_seal() == 0 else "not sealed", flush=True)
+while not os.path.exists(f"{folder}/end"): time.sleep(0.01)
+"""
+    env = {**environment(tmp_path), "SAMEPAGE_STORE": "manual"}
+    del env["LD_PRELOAD"]
+    process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", "2", "--output", tmp_path, "--", "/usr/bin/python3", "-c", program,
+                                "{rank}", tmp_path], env=env)
+    said = lambda rank: (tmp_path / f"copy-{rank}.log").read_text().split("\n")[:-1]
+    files = lambda: [os.stat(path).st_blocks * 512 for path in store_files]
+    try:
+        wait_until(lambda: all((tmp_path / f"copy-{rank}.log").exists() and said(rank) for rank in (0, 1)))
+        store_files = [path for path in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()
+                       if "memfd:samepage-store" in os.readlink(path)]
+        first = int(said(0)[0])
+        (tmp_path / "go-0").touch()
+        in_between = lambda: any(2 * MB < size < 30 * MB for size in files())
+        while True:
+            while not in_between():
+                assert len(said(0)) < 2, "it was too quick"
+            os.kill(first, signal.SIGSTOP)
+            wait_until(lambda: pathlib.Path(f"/proc/{first}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
+            if in_between():
+                break
+            os.kill(first, signal.SIGCONT)
+        if end == "is killed":
+            os.kill(first, signal.SIGKILL)
+        (tmp_path / "go-1").touch()
+        wait_until(lambda: len(said(1)) == 2)
+        if end == "goes on":
+            os.kill(first, signal.SIGCONT)
+            wait_until(lambda: len(said(0)) == 2)
+            assert said(0)[1] == "sealed"
+        assert said(1)[1] == "sealed"
+        assert 150 * MB <= sum(files()) < 170 * MB, [size / MB for size in files() if size]
+    finally:
+        (tmp_path / "end").touch()
+        process.kill()  # its copies end with it, stopped ones too
+        process.wait(timeout=30)
