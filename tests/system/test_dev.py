@@ -61,6 +61,34 @@ def test_deps_says_nothing_when_all_is_there(tmp_path):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+PASSES_THE_SECOND_TIME = "test -e seen || { touch seen; exit 1; }"
+
+
+@pytest.mark.parametrize("tests, status, last", [
+    ({"system/once": PASSES_THE_SECOND_TIME}, 0, "Unsteady, but passed: system/once"),
+    ({"system/never": "exit 1", "unit": "exit 0"}, 8, "  system/never: ***Failed"),
+    ({"unit": PASSES_THE_SECOND_TIME}, 8, "\t  1 - unit (Failed)"),
+    ({"system/once": PASSES_THE_SECOND_TIME, "unit": "exit 1"}, 8, "\t  2 - unit (Failed)"),
+    ({f"system/{i}": f"test -e {i} || {{ touch {i}; exit 1; }}" for i in range(3)}, 8, "\t  3 - system/2 (Failed)"),
+    ({"system/good": "exit 0"}, 0, "100% tests passed, 0 tests failed out of 1"),
+])
+def test_one_or_two_system_tests_get_a_second_chance_and_nothing_else_does(tmp_path, tests, status, last):
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/packages.txt").write_text("bash\n")
+    shutil.copy(ROOT / "dev", tmp_path)
+    shutil.copy(ROOT / "tools/summarise-tests", tmp_path / "tools")
+    added = "\n".join(f"add_test(NAME {name} COMMAND sh -c [=[{script}]=])" for name, script in tests.items())
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.25)\nproject(few NONE)\nenable_testing()\n{added}\n")
+    (tmp_path / "CMakePresets.json").write_text("""{"version": 6,
+      "configurePresets": [{"name": "release", "generator": "Ninja", "binaryDir": "${sourceDir}/build/release"}],
+      "buildPresets": [{"name": "release", "configurePreset": "release"}]}""")
+    for again in range(2 if status == 0 else 1):
+        (tmp_path / "build/release/seen").unlink(missing_ok=True)
+        result = dev("test", root=tmp_path)
+        assert (result.returncode, result.stdout.splitlines()[-1]) == (status, last), result.stdout + result.stderr
+
+
 def summary(log):
     return subprocess.run([ROOT / "tools/summarise-tests", log], capture_output=True, text=True, check=True).stdout
 

