@@ -9,10 +9,16 @@ from .process import Programs
 from .table import Section, Table, megabytes
 
 
-def _around(values: list[int], index: int) -> float:
-    """Median of the twenty repetitions around one (the list's first or last twenty at its ends)."""
-    start = max(0, min(index - 10, len(values) - 20))
-    return statistics.median(values[start:start + 20])
+EARLY = 10  # the generation that the last one is compared with
+AROUND = 4  # and so many more are looked at with it
+
+
+def _around_early(values: list[int]) -> list[int]:
+    return values[EARLY - 1 - AROUND // 2:EARLY + AROUND // 2]
+
+
+def _last(values: list[int]) -> float:
+    return statistics.median(values[-20:])
 
 
 def _least_median(chunks: list[list[int]]) -> float:
@@ -26,8 +32,8 @@ def _spread(chunks: list[list[int]]) -> float:
 
 def run(programs: Programs, peers: list[Peer], quick: bool, say) -> Section:
     generations, chunks, execs, forks = (200, 2, 50, 5) if quick else (2000, 10, 500, 20)
-    data = {peer.name: {"fork_exec_wait_ns": [], "exec_to_main_ns": [], "large": [], "chain": [], "children": []}
-            for peer in peers}
+    data = {peer.name: {"fork_exec_wait_ns": [], "exec_to_main_ns": [], "large": [], "chain": [], "children": [],
+                        "chain_begins": [], "children_begins": []} for peer in peers}
     for chunk in range(chunks):
         say(f"fork + exec, {chunk + 1}/{chunks}")
         for peer in peers:
@@ -40,8 +46,13 @@ def run(programs: Programs, peers: list[Peer], quick: bool, say) -> Section:
             into = data[peer.name]
             into["large"].append(programs.output(peer, "fork", "large", "--megabytes", 128 if quick else 1024, "--count",
                                                  forks, one_cpu=True))
-            into["chain"].append(programs.output(peer, "fork", "chain", "--count", generations, one_cpu=True))
-            into["children"].append(programs.output(peer, "fork", "children", "--count", generations, one_cpu=True))
+            for key in ("chain", "children"):
+                # One line has few forks near its beginning: shorter lines, before and after it, have more.
+                begin = lambda: into[f"{key}_begins"].extend(  # noqa: E731
+                    programs.output(peer, "fork", key, "--count", EARLY + AROUND, one_cpu=True) for _ in range(5))
+                begin()
+                into[key].append(programs.output(peer, "fork", key, "--count", generations, one_cpu=True))
+                begin()
     return Section("fork", [_exec_table(data, chunks * execs), _large_table(data, quick),
                             _line_table(data, "chain", f"a chain of {generations} generations"),
                             _line_table(data, "children", f"one parent, {generations} children one after another")],
@@ -73,21 +84,21 @@ def _large_table(data, quick: bool) -> Table:
     return table
 
 
-def _ends(runs) -> tuple[float, float]:
-    """Fork until ready at the 10th and at the last generation, each the least over the runs."""
-    return (min(_around(run["ready_ns"], 10) for run in runs),
-            min(_around(run["ready_ns"], len(run["ready_ns"])) for run in runs))
+def _ends(found, key: str) -> tuple[float, float]:
+    """Fork until ready at the 10th and at the last generation, each the median over the lines."""
+    early = [ns for line in found[key] + found[f"{key}_begins"] for ns in _around_early(line["ready_ns"])]
+    return statistics.median(early), statistics.median(_last(line["ready_ns"]) for line in found[key])
 
 
 def _line_table(data, key: str, title: str) -> Table:
     table = Table(f"{title}: fork until the child has allocated and freed 64 kB",
                   ["peer", "10th µs", "last µs", "last ÷ 10th", "RSS MB 10th", "RSS MB last"],
-                  notes="Medians of the twenty forks around, the least of the runs.")
+                  notes="Medians: of the 8th to the 12th fork of many lines, and of the last twenty of each long one.")
     for name, found in data.items():
-        early, late = _ends(found[key])
+        early, late = _ends(found, key)
         rss = found[key][0]["rss_kb"]
         table.rows.append([name, f"{early / 1e3:.0f}", f"{late / 1e3:.0f}", f"{late / early:.2f}",
-                           megabytes(_around(rss, 10)), megabytes(rss[-1])])
+                           megabytes(rss[EARLY - 1]), megabytes(rss[-1])])
     return table
 
 
@@ -99,6 +110,6 @@ def _targets(data) -> list[Target]:
         targets.append(Target("fork + exec / jemalloc's", _least_median(ours["fork_exec_wait_ns"])
                               / _least_median(data[STOCK]["fork_exec_wait_ns"]), 1.05, False))
     for key in ("chain", "children"):
-        early, late = _ends(ours[key])
+        early, late = _ends(ours, key)
         targets.append(Target(f"{key}: the last fork / the 10th (a tenth is noise)", late / early, 1.10, False))
     return targets
