@@ -31,10 +31,14 @@ static unsigned char* page_at(const store_block* block, unsigned page) {
 
 bool store_block_open(int file, uintptr_t address) {
   store_block* block = &store_blocks[file];
-  if (block->view) return true;
+  if (block->view && block->reader >= 0) return true;
   store_pages present;
   const int reader = store_file_reader(file, &present);
   if (reader < 0) return false;
+  if (block->view) {
+    block->reader = reader;
+    return true;
+  }
   void* view = mmap(NULL, STORE_BLOCK, PROT_READ, MAP_SHARED | MAP_NORESERVE, reader, 0);
   if (view == MAP_FAILED) {
     store_call(SYS_close, reader);
@@ -47,7 +51,7 @@ bool store_block_open(int file, uintptr_t address) {
   block->present = present;
   block->mapped = (store_pages){{0}};
   block->compared = 0;
-  block->sealed = false;
+  block->sealed = block->layer = false;
   memset(block->history, 0, sizeof block->history);
   return true;
 }
@@ -58,10 +62,14 @@ void store_block_forget(int file) {
   madvise(scratch, sizeof scratch, MADV_DONTNEED);
 }
 
-void store_block_done(int file) {
+void store_block_close(int file) {
   store_block* block = &store_blocks[file];
-  if (block->reader >= 0) store_call(SYS_close, block->reader);
+  if (block->view && block->reader >= 0) store_call(SYS_close, block->reader);
   block->reader = -1;
+}
+
+void store_block_done(int file) {
+  store_block_close(file);
   store_file_close(file);
 }
 
@@ -127,6 +135,18 @@ bool store_block_map(int file, unsigned begin, unsigned end) {
     page = run + 1;
   }
   return any;
+}
+
+bool store_block_map_over(int file, int under, unsigned begin, unsigned end) {
+  if (!map_run(&store_blocks[file], begin, end)) return false;
+  for (unsigned page = begin; page < end; ++page) {
+    store_pages_remove(&store_blocks[under].mapped, page);
+    store_blocks[under].history[page] = 0;
+  }
+  const size_t size = (size_t)(end - begin) * STORE_PAGE;
+  store_statistics.sealed -= size;
+  store_statistics.resealed += size;
+  return true;
 }
 
 /* ---- back to plain memory ---- */

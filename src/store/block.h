@@ -15,14 +15,17 @@ typedef struct {
   store_pages mapped;                 /* pages of this block that are mapped from the file */
   unsigned compared;                  /* pages before this one were compared when the block was sealed */
   bool sealed;                        /* all of them were */
+  bool layer;                         /* over another block at this address (layers.h) */
   unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
 } store_block;
 
 /* In the order of their files. */
 extern store_block store_blocks[];
 
-/* Opens the published file and maps the view; false, and the reason counted, if it cannot be. */
+/* Opens the published file for mapping and maps the view; false, and the reason counted, if it cannot be. */
 bool store_block_open(int file, uintptr_t address);
+/* Closes what that opened for mapping. */
+void store_block_close(int file);
 /* Gives up the memory of the view that was read, not its addresses. */
 void store_block_forget(int file);
 /* No more pages are to be mapped: descriptors are closed. */
@@ -34,6 +37,10 @@ void store_block_drop(int file);
  * change: pages that differ are private copies. Leaves alone what differs for the most part. True if anything
  * was mapped. */
 bool store_block_map(int file, unsigned begin, unsigned end);
+
+/* The same for pages of a layer that are private copies of the file `under` now: most must be equal to the
+ * layer's. */
+bool store_block_map_over(int file, int under, unsigned begin, unsigned end);
 
 /* Makes [begin, end) of the block plain memory with the bytes it has. */
 bool store_block_unmap(int file, unsigned begin, unsigned end);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "store/holder.h"
+#include "store/pages.h"
 
 #ifdef __cplusplus
 #define STORE_SHARED(type) type
@@ -16,10 +17,12 @@
 typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED } store_file_state;
 
 struct store_entry {
-  STORE_SHARED(uintptr_t) address; /* 0: the file is nobody's yet; never changes after */
-  STORE_SHARED(int) publisher;     /* PID */
-  STORE_SHARED(int64_t) heard_ms;  /* from it */
-  STORE_SHARED(unsigned) state;    /* store_file_state, or one of family.c's own */
+  STORE_SHARED(uintptr_t)
+  address;                        /* of the block, plus the number of the layer (layers.h); 0: the file is
+                                   * nobody's yet; never changes after */
+  STORE_SHARED(int) publisher;    /* PID */
+  STORE_SHARED(int64_t) heard_ms; /* from it */
+  STORE_SHARED(unsigned) state;   /* store_file_state, or one of family.c's own */
 };
 
 struct store_control {
@@ -27,4 +30,12 @@ struct store_control {
   STORE_SHARED(int) filling; /* the file that is being filled, plus one */
   STORE_SHARED(bool) lives_on;
   struct store_entry entries[STORE_FILES];
+};
+
+/* From STORE_NOTES on: of each page of each block, by the number of its first file, what a member last found
+ * there that stays different from the store's: a hash of the bytes, above NOTE_WRITER bits that tell the
+ * members apart. */
+enum { STORE_NOTE_WRITER = 16 };
+struct store_notes {
+  STORE_SHARED(uint64_t) pages[STORE_FILES][STORE_PAGES];
 };

@@ -31,7 +31,8 @@ enum {
   STALE_MS = 500,           /* a publisher that says nothing for so long is not waited for */
 };
 
-_Static_assert(sizeof(struct store_control) <= STORE_CONTROL, "it is one mapping");
+_Static_assert(sizeof(struct store_control) <= STORE_NOTES, "it is one mapping");
+_Static_assert(STORE_NOTES + sizeof(struct store_notes) == STORE_CONTROL, "with the notes behind");
 
 static struct store_control* control;
 static pid_t holder; /* 0: every process for itself */
@@ -153,10 +154,10 @@ static bool join_held(const char* at) {
   return store_refuse(SAMEPAGE_STORE_HOLDER);
 }
 
-bool store_family_make(unsigned wanted) {
+bool store_family_make(unsigned blocks) {
   if (control) return true;
   if (file_size_is_limited()) return store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
-  if (!(store_config.holder && join_held(store_config.holder)) && !make_own(wanted)) return false;
+  if (!(store_config.holder && join_held(store_config.holder)) && !make_own(2 * blocks)) return false;
   madvise(control, STORE_CONTROL, MADV_DONTDUMP);
   return true;
 }
@@ -196,6 +197,10 @@ int store_family_file(uintptr_t address) {
     if (is_dead((int)i)) store_file_abandon((int)i);
   }
   return -1;
+}
+
+uintptr_t store_file_address(int file) {
+  return control && file < (int)file_count ? atomic_load(&control->entries[file].address) : 0;
 }
 
 store_file_state store_file_state_of(int file) {
@@ -322,6 +327,18 @@ void store_file_close(int file) {
   files[file].fd = -1;
   if (fstat(fd, &status) == 0 && status.st_dev == files[file].device && status.st_ino == files[file].inode)
     store_call(SYS_close, fd);
+}
+
+/* ---- notes ---- */
+
+bool store_family_note(int file, unsigned page, uint64_t hash) {
+  struct store_notes* notes = (struct store_notes*)((char*)control + STORE_NOTES);
+  const uint64_t writers = ((uint64_t)1 << STORE_NOTE_WRITER) - 1, process = (uint64_t)getpid(),
+                 own = (hash & ~writers) | ((process ^ process >> STORE_NOTE_WRITER) & writers);
+  const uint64_t last = atomic_load_explicit(&notes->pages[file][page], memory_order_relaxed);
+  if (last != own && (last & ~writers) == (own & ~writers)) return true;
+  if (last != own) atomic_store_explicit(&notes->pages[file][page], own, memory_order_relaxed);
+  return false;
 }
 
 /* ---- flags ---- */

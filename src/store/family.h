@@ -18,18 +18,20 @@
 #include "store/control.h"
 #include "store/pages.h"
 
-/* Joins the family of the launcher that holds one, or makes this process the first of its own, with so many
- * files. True if it is in one already. */
-bool store_family_make(unsigned files);
+/* Joins the family of the launcher that holds one, or makes this process the first of its own, with files for
+ * so many blocks and as many layers. True if it is in one already. */
+bool store_family_make(unsigned blocks);
 bool store_family_exists(void);
 
 /* Copies that have joined, the first one too. */
 unsigned store_family_copies(void);
 void store_family_join(void);
 
-/* The file of a block, free or not; -1 if all are taken. Empties, on the way, one whose publisher has died.
- */
+/* The file of a block, or of a layer of it, free or not; -1 if all are taken. Empties, on the way, one whose
+ * publisher has died. */
 int store_family_file(uintptr_t address);
+/* What that address is; 0: the file is nobody's yet. */
+uintptr_t store_file_address(int file);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle
@@ -52,6 +54,10 @@ void store_file_abandon(int file);
 int store_file_reader(int file, store_pages* present);
 /* Closes an inherited descriptor: this process has the file mapped, and its children will. */
 void store_file_close(int file);
+
+/* Leaves a note of a page that stays different from the block's file; true, and no note, if the last one, by
+ * another member, says the same. */
+bool store_family_note(int file, unsigned page, uint64_t hash);
 
 /* A member lives on after its fork without exec. Any thread, no lock. */
 void store_family_lives_on(void);

@@ -1,15 +1,19 @@
 /* How a launcher holds a store for the processes that it starts: memory files that it keeps open, found by
- * them at /proc/PID/fd/N. The first is the control area, STORE_CONTROL bytes, all zero, sealed against a
- * change of its size; `count` more, of STORE_BLOCK bytes each, follow under consecutive numbers, empty and
- * not sealed.
+ * them at /proc/PID/fd/N. The first is the control area (control.h), STORE_CONTROL bytes, all zero, sealed
+ * against a change of its size; `count` more, of STORE_BLOCK bytes each, follow under consecutive numbers,
+ * empty and not sealed.
  *
  * The variable says VERSION:PID:FIRST:COUNT, and STORE_HOLDER_JOINED after it where independent jobs share
  * the files, who may come at any time. Who does not know the version keeps out. Also read by C++. */
 #pragma once
 
 #define STORE_HOLDER_VARIABLE "SAMEPAGE_STORE_AT"
-#define STORE_HOLDER_VERSION 1
+#define STORE_HOLDER_VERSION 2
 #define STORE_HOLDER_JOINED ":joined"
 #define STORE_FILE_NAME "samepage-store"
 
-enum { STORE_FILES = 64, STORE_CONTROL = 1 << 14 };
+enum {
+  STORE_FILES = 64,
+  STORE_NOTES = 1 << 14, /* where the notes begin in the control area */
+  STORE_CONTROL = STORE_NOTES + (4 << 20),
+};

@@ -7,6 +7,7 @@
 #include "store/batch.h"
 #include "store/block.h"
 #include "store/family.h"
+#include "store/layers.h"
 #include "store/pagemap.h"
 #include "store/statistics.h"
 #include "store/system.h"
@@ -21,7 +22,9 @@ enum {
   AGAIN_MOST = 6,
   BETWEEN = 8, /* pages; the kernel maps 16 at once */
   MOSTLY_REWRITTEN = STORE_CHUNK / 4 * 3,
-  REWRITTEN_LONG = 3 * IN_VAIN_ONE, /* in vain so often */
+  DIFFERS = 2 * IN_VAIN_ONE,        /* in vain so often: a layer may have it */
+  REWRITTEN_LONG = 4 * IN_VAIN_ONE, /* or else it belongs to this process */
+  STEP_NS = 7000000,
 };
 
 static store_pass pass;
@@ -90,6 +93,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
   store_block* block = &store_blocks[file];
   run_of_pages run = {0, 0};
   unsigned rewritten = 0;
+  uint64_t differ[STORE_CHUNK / 64] = {0};
   uintptr_t first = 0, last = 0; /* what may be read and dropped: a program may have protected the rest */
   for (unsigned page = begin; page < begin + STORE_CHUNK; ++page) {
     unsigned char* history = &block->history[page];
@@ -105,7 +109,10 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
       if (is_private) {
         private_before += STORE_PAGE;
         private_after += STORE_PAGE;
-        if (is_due(*history, all)) equal = compare(block, address, page, history);
+        const bool due = is_due(*history, all);
+        if (due) equal = compare(block, address, page, history);
+        if (!equal && (*history & IN_VAIN) >= DIFFERS && (due || store_layers_fresh()))
+          differ[(page - begin) / 64] |= (uint64_t)1 << (page % 64);
         if ((*history & IN_VAIN) >= REWRITTEN_LONG) ++rewritten;
       }
     }
@@ -115,7 +122,9 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
       drop(address, &run);
   }
   drop(address, &run);
-  if (rewritten >= MOSTLY_REWRITTEN) {
+  const unsigned from_layers = store_layers_chunk(file, begin, differ);
+  private_after -= (size_t)from_layers * STORE_PAGE;
+  if (rewritten >= MOSTLY_REWRITTEN + from_layers) {
     const uintptr_t from = address + (uintptr_t)begin * STORE_PAGE;
     const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
     if (store_batch_usable(from, to, &first, &last) && first == from && last == to)
@@ -135,6 +144,7 @@ static bool next_chunk(void) {
 
 static void begin_pass(void) {
   under_way = true;
+  store_layers_begin();
   at_file = 0, at_page = 0;
   private_before = private_after = 0;
   pass = (store_pass){.done = false};
@@ -175,21 +185,27 @@ const store_pass* store_pass_some(bool all) {
   if (!under_way) begin_pass();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   const unsigned given_back = pass.given_back, faults = pass.faults;
-  const int pagemap = store_pagemap_open();
-  if (pagemap >= 0 && store_batch_begin()) {
-    run_batch(pagemap, all);
-    store_batch_end();
-  } else {
-    pass.refused = true;
-    under_way = false;
+  const int64_t deadline = store_now_ns() + STEP_NS;
+  if (next_chunk()) {
+    const int pagemap = store_pagemap_open();
+    store_layers_open();
+    if (pagemap >= 0 && store_batch_begin()) {
+      run_batch(pagemap, all);
+      store_batch_end();
+    } else {
+      pass.refused = true;
+      under_way = false;
+    }
+    store_layers_close();
+    if (pagemap >= 0) store_call(SYS_close, pagemap);
   }
-  if (pagemap >= 0) store_call(SYS_close, pagemap);
+  const bool is_over = !pass.refused && !next_chunk() && store_layers_publish_some(deadline);
   const int64_t spent = store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
   pass.cpu_ns += spent;
   store_statistics.pass_seconds += (double)spent * 1e-9;
   store_statistics.given_back += (size_t)(pass.given_back - given_back) * STORE_PAGE;
   store_statistics.faults_caused += pass.faults - faults;
-  if (!pass.refused && !next_chunk()) end_pass();
+  if (is_over) end_pass();
   return &pass;
 }
 

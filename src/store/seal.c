@@ -59,7 +59,7 @@ static store_progress map_some(int file, uintptr_t address) {
 }
 
 static store_progress fill_some(int file, uintptr_t address) {
-  switch (store_publish_some(file, address, store_now_ns() + STEP_NS)) {
+  switch (store_publish_some(file, address, NULL, store_now_ns() + STEP_NS)) {
     case STORE_FILLED:
       published_here |= (uint64_t)1 << file;
       return STORE_MORE;

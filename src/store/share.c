@@ -10,6 +10,7 @@
 #include "store/block.h"
 #include "store/config.h"
 #include "store/family.h"
+#include "store/layers.h"
 #include "store/lock.h"
 #include "store/pass.h"
 #include "store/publish.h"
@@ -39,6 +40,7 @@ void store_process_is_forked(void) {
   store_statistics = (samepage_store_stats){.sealed = sealed};
   store_seal_forked();
   store_pass_forked();
+  store_layers_forked(true);
 }
 
 /* ---- what malloc gives up ---- */

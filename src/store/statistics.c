@@ -77,6 +77,7 @@ static void describe(struct text* text) {
                  {"given_up", s->given_up},
                  {"plain_again", s->plain_again},
                  {"huge", s->huge},
+                 {"resealed", s->resealed},
                  {"passes", s->passes},
                  {"faults_caused", s->faults_caused}};
   add(text, "{\"pid\": %d", (int)getpid());

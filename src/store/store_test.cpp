@@ -145,6 +145,108 @@ TEST(Store, AChildOfASealedProcessGivesPagesBack) {
   });
 }
 
+/// Two processes that run in turns; the parent begins.
+class Turns {
+ public:
+  Turns() {
+    if (pipe(to_child_) != 0 || pipe(to_parent_) != 0) std::abort();
+  }
+  void to_child() { pass(to_child_[1], to_parent_[0]); }
+  void to_parent() { pass(to_parent_[1], to_child_[0]); }
+  void wait_for_parent() { wait(to_child_[0]); }
+  void last() { EXPECT_EQ(write(to_parent_[1], "", 1), 1); }
+
+ private:
+  void wait(int end) {
+    char byte;
+    EXPECT_EQ(read(end, &byte, 1), 1);
+  }
+  void pass(int end, int back) {
+    EXPECT_EQ(write(end, "", 1), 1);
+    wait(back);
+  }
+  int to_child_[2], to_parent_[2];
+};
+
+constexpr std::size_t kChanged = 1000, kChangedPages = 700;
+
+/// Other bytes in some pages; `of` one process's, or the same in several.
+void change(Constants& constants, unsigned char of) {
+  for (std::size_t page = kChanged; page < kChanged + kChangedPages; ++page)
+    for (std::size_t i = 64; i < kPage; i += 512)
+      constants.page(page)[i + 1] = static_cast<unsigned char>(page + of);
+}
+
+bool is_changed(Constants& constants, unsigned char of) {
+  for (std::size_t page = kChanged; page < kChanged + kChangedPages; ++page)
+    for (std::size_t i = 64; i < kPage; i += 512)
+      if (constants.page(page)[i + 1] != static_cast<unsigned char>(page + of)) return false;
+  return true;
+}
+
+TEST(Store, PagesThatChangedAlikeInTwoProcessesAreSharedAgain) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    Turns turns;
+    const auto shares = [&](auto other_turn) {
+      change(constants, 1);
+      const std::size_t before = anonymous();
+      for (int i = 0; i < 3; ++i) EXPECT_TRUE(reshare()) << reasons();  // its notes
+      other_turn();
+      EXPECT_TRUE(reshare()) << reasons();
+      EXPECT_LT(anonymous(), before - kChangedPages / 10 * 9 * kPage);
+      EXPECT_GE(store_statistics().resealed, kChangedPages / 10 * 9 * kPage);
+      EXPECT_TRUE(is_changed(constants, 1));
+      EXPECT_EQ(constants.wrong(), 0u);
+    };
+    const pid_t child = fork();
+    if (child == 0) {
+      turns.wait_for_parent();
+      in_a_process([&] {
+        shares([&] { turns.to_parent(); });
+        volatile unsigned char& byte = constants.page(kChanged + 5)[0];
+        byte = byte ^ 1;  // nobody else sees it
+        turns.to_parent();
+        byte = byte ^ 1;
+        const std::size_t given_back = store_statistics().given_back;
+        EXPECT_TRUE(reshare()) << reasons();
+        EXPECT_GE(store_statistics().given_back, given_back + kPage);
+        EXPECT_TRUE(is_changed(constants, 1));
+        EXPECT_TRUE(unseal()) << reasons();
+        EXPECT_TRUE(is_changed(constants, 1));
+        turns.last();
+      });
+      _exit(testing::Test::HasFailure() ? 1 : 0);
+    }
+    in_a_process([&] {
+      shares([&] { turns.to_child(); });
+      turns.to_child();
+      EXPECT_EQ(constants.wrong(), 0u);
+      turns.to_child();
+    });
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  });
+}
+
+TEST(Store, PagesThatChangedInEachProcessDifferentlyStayItsOwn) {
+  in_a_process([] {
+    Constants constants;
+    ASSERT_TRUE(seal()) << reasons();
+    for (unsigned char of = 1; of < 4; ++of)
+      in_a_process([&] {
+        change(constants, of);
+        for (int i = 0; i < 5; ++i) EXPECT_TRUE(reshare()) << reasons();
+        EXPECT_EQ(store_statistics().published, 0u);
+        EXPECT_EQ(store_statistics().resealed, 0u);
+        EXPECT_TRUE(is_changed(constants, of));
+        EXPECT_EQ(constants.wrong(), 0u);
+      });
+  });
+}
+
 TEST(Store, FreedConstantsAreZeroWhenTheyComeBackFromCalloc) {
   in_a_process([] {
     Constants constants;

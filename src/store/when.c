@@ -17,6 +17,7 @@
 #include "store/config.h"
 #include "store/family.h"
 #include "store/idle.h"
+#include "store/layers.h"
 #include "store/lock.h"
 #include "store/pace.h"
 #include "store/pass.h"
@@ -251,6 +252,7 @@ static void in_parent(void) {
   if (!heap_next_fork_is_copy()) {
     atomic_store(&has_forked, true);
     atomic_store(&last_fork, store_now_ns());
+    store_layers_forked(false);
   }
   store_unlock_forked(false);
 }

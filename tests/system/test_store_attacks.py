@@ -16,7 +16,7 @@ import pytest
 from samepage_run import PYTHON
 from store_process import PRELUDE, environment
 
-BLOCK, CONTROL, FILES = 32 << 20, 1 << 14, 8
+VERSION, BLOCK, CONTROL, FILES = 2, 32 << 20, (1 << 14) + (4 << 20), 8
 ADD_SEALS, GET_SEALS, SEAL, SHRINK, GROW, WRITE = 1033, 1034, 1, 2, 4, 8
 ALL = SEAL | SHRINK | GROW | WRITE
 FILLING, PUBLISHED = 1, 2
@@ -34,6 +34,13 @@ for line in sys.stdin:
     elif line == "pass\n":
         dirty(data, 2000)
         print(libc.samepage_reshare(), flush=True)
+    elif line == "change\n":
+        for page in range(1000, 3000): data[page * 4096 + 9] ^= 1
+        was = zlib.crc32(data)
+        for _ in range(4): libc.samepage_reshare()
+        print(statistics()["resealed"], flush=True)
+    elif line == "fork\n":
+        print(child(lambda: True), flush=True)
     elif line == "found\n":
         print(statistics()["found"], flush=True)
     elif line == "race\n":
@@ -63,7 +70,7 @@ class Attacker:
         self.control = mmap.mmap(first, control)
         if seals:
             fcntl.fcntl(first, ADD_SEALS, seals)
-        at = at or f"1:{os.getpid()}:{first}:{FILES}"
+        at = at or f"{VERSION}:{os.getpid()}:{first}:{FILES}"
         self.victim = subprocess.Popen([PYTHON, "-c", PRELUDE + VICTIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, text=True,
                                        env=environment(tmp_path, SAMEPAGE_STORE="manual", SAMEPAGE_STORE_AT=at))
@@ -82,11 +89,11 @@ class Attacker:
         """Writes file `number`'s entry of the control area (src/store/control.h)."""
         struct.pack_into("QixxxxqIxxxx", self.control, 16 + 32 * (number - 1), address, publisher, heard, state)
 
-    def fill(self, number, change=lambda page: page):
+    def fill(self, number, change=lambda page: page, data=NOISE, block=None):
         """Puts the victim's block into a file, each page changed a little."""
         for offset in range(0, BLOCK, 4096):
-            at = self.block + offset - self.data
-            page = bytes(NOISE[max(at, 0):max(at + 4096, 0)])
+            at = (block or self.block) + offset - self.data
+            page = bytes(data[max(at, 0):max(at + 4096, 0)])
             os.pwrite(self.files[number], change(page.rjust(4096, b"\0") if at < 0 else page.ljust(4096, b"\0")), offset)
 
     def end(self):
@@ -157,6 +164,36 @@ def test_an_equal_file_that_another_published_is_used(attack):
     attacker.entry(1, attacker.block, PUBLISHED)
     assert attacker.ask("seal") == ["0"]
     assert int(attacker.ask("found")[0]) > 1 << 20
+    attacker.end()
+
+
+@pytest.mark.parametrize("change, is_used", [
+    (lambda page: page, True), (lambda page: random.randbytes(4096), False), (lambda page: bytes(4096), False),
+    (lambda page: page[:-1] + bytes([page[-1] ^ 1]), False)], ids=["equal", "noise", "zeros", "last-byte"])
+def test_a_published_layer_is_compared_before_it_is_mapped(attack, change, is_used):
+    """The victim's pages stay different from its first file, and a relative claims to have them."""
+    attacker = attack()
+    assert attacker.ask("seal") == ["0"]
+    changed = bytearray(NOISE)
+    for page in range(1000, 3000):
+        changed[page * 4096 + 9] ^= 1
+    for number, block in ((FILES - 1, attacker.block), (FILES, attacker.block + BLOCK)):
+        attacker.fill(number, change, changed, block)
+        fcntl.fcntl(attacker.files[number], ADD_SEALS, ALL)
+        attacker.entry(number, block + 1, PUBLISHED)
+    assert (int(attacker.ask("change")[0]) > 1 << 20) == is_used
+    assert attacker.ask("pass") == ["0"]
+    attacker.end()
+
+
+@pytest.mark.parametrize("has_forked", [False, True])
+def test_hashes_of_private_pages_are_not_told_to_workers_who_may_be_of_another_user(attack, has_forked):
+    attacker = attack()
+    assert attacker.ask("seal") == ["0"]
+    if has_forked:
+        assert attacker.ask("fork") == ["True"]
+    attacker.ask("change")
+    assert any(attacker.control[1 << 14:]) != has_forked
     attacker.end()
 
 
@@ -235,7 +272,7 @@ def test_a_control_area_that_changes_all_the_time(attack, seed):
     while answer.count(b"\n") < 2:
         for _ in range(200):
             number = noise.randrange(1, FILES + 1)
-            attacker.entry(number, noise.choice([attacker.block, attacker.block + BLOCK, 0, noise.getrandbits(64)]),
+            attacker.entry(number, noise.choice([attacker.block + noise.randrange(5), attacker.block + BLOCK, 0, noise.getrandbits(64)]),
                            noise.randrange(5), noise.choice([os.getpid(), 0, -1, attacker.victim.pid]), noise.getrandbits(62))
             struct.pack_into("iib", attacker.control, 0, noise.getrandbits(31), noise.randrange(-5, 100), 1)
         with contextlib.suppress(OSError):
@@ -248,8 +285,8 @@ def test_a_control_area_that_changes_all_the_time(attack, seed):
 
 
 @pytest.mark.parametrize("options", [
-    {"control": 4096}, {"seals": 0}, {"at": "2:1:2:3"}, {"at": "1:0:700:4"}, {"at": "1:-1:700:4"}, {"at": "nonsense"},
-    {"at": "1:1:700:99999"}, {"at": "1:4194304:700:4"}], ids=str)
+    {"control": 4096}, {"seals": 0}, {"at": "1:1:2:3"}, {"at": f"{VERSION}:0:700:4"}, {"at": f"{VERSION}:-1:700:4"}, {"at": "nonsense"},
+    {"at": f"{VERSION}:1:700:99999"}, {"at": f"{VERSION}:4194304:700:4"}], ids=str)
 def test_a_holder_that_is_none(attack, options):
     attacker = attack(**options)
     assert attacker.ask("seal") == ["0", "holder"]                           # for itself alone
@@ -261,7 +298,7 @@ def test_a_holder_that_is_none(attack, options):
 
 def test_a_holder_of_another_version_is_left_alone(attack):
     """An old program in a new launcher's group, or a new one in an old launcher's: it shares within itself alone."""
-    attacker = attack(at=f"2:{os.getpid()}:700:{FILES}")
+    attacker = attack(at=f"{VERSION + 1}:{os.getpid()}:700:{FILES}")
     seal = attacker.ask("seal")
     assert seal[0] == "0" and "holder" in seal[1:]
     assert attacker.ask("pass") == ["0"]
@@ -270,7 +307,7 @@ def test_a_holder_of_another_version_is_left_alone(attack):
 
 
 def test_what_a_later_version_adds_at_the_end_is_passed_over(attack):
-    attacker = attack(at=f"1:{os.getpid()}:700:{FILES}:what-comes-later")
+    attacker = attack(at=f"{VERSION}:{os.getpid()}:700:{FILES}:what-comes-later")
     assert attacker.ask("seal") == ["0"]
     assert any(attacker.control[:])
     attacker.end()

@@ -149,6 +149,33 @@ print(os.waitpid(pid, 0)[1])
     assert said == ["True True", "0"]
 
 
+def test_what_all_workers_came_to_change_alike_is_shared_again(tmp_path):
+    """State that each builds by itself when it first needs it: 8 MB, and as much again that is its own."""
+    said = script(tmp_path, r"""
+data = noise()
+def worker(own):
+    for page in range(2000): data[page * 4096 + 7] ^= 1
+    for page in range(4000, 6000): data[page * 4096 + 7] = own
+    changed, peak = zlib.crc32(data), anonymous()
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        dirty(memoryview(data)[3000 * 4096:], 200)     # a request
+        time.sleep(0.1)
+        if anonymous() < peak - (6 << 20) and statistics()["resealed"] > 6 << 20: break
+    print(own, statistics(), file=sys.stderr) if time.monotonic() > until else None
+    return time.monotonic() < until and zlib.crc32(data) == changed
+pids = []
+for own in range(3):
+    pid = os.fork()
+    if not pid:
+        time.sleep(1)                    # the parent seals meanwhile
+        os._exit(0 if worker(own) else 1)
+    pids.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in pids])
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["[0, 0, 0]"]
+
+
 TABLES = {
     "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
     "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
