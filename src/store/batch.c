@@ -12,7 +12,6 @@
 #include "store/system.h"
 
 enum {
-  LONGEST_NS = 8000000,
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
 };
@@ -66,9 +65,9 @@ static bool is_undisturbed(void) {
   return true;
 }
 
-bool store_batch_begin(void) {
+bool store_batch_begin(int64_t longest_ns) {
   began = store_now_ns();
-  over_at = began + LONGEST_NS;
+  over_at = began + longest_ns;
   stopped = false;
   if (!store_survey_process(&survey))
     store_refuse(SAMEPAGE_STORE_PAGEMAP);

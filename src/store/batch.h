@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A batch is over after 8 ms; what is left is for the next one. */
-bool store_batch_begin(void);
+/* A batch is over after so long; what is left is for the next one. */
+enum { STORE_BATCH_NS = 8000000, STORE_SHORT_BATCH_NS = 2000000 };
+bool store_batch_begin(int64_t longest_ns);
 bool store_batch_over(void);
 void store_batch_end(void);
 

@@ -20,6 +20,8 @@ enum {
   LITTLE_CPU_NS = 5000000, /* next to nothing is this and */
   LITTLE_CPU_SHARE = 50,   /* one part of so many of the time; the waiting itself takes some */
   SLICE_MS = 10,
+  /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
+  MOMENT_NS = 1000000,
 };
 
 static const int64_t GRACE_BUSY_NS = 2100000000;
@@ -77,26 +79,30 @@ static bool is_idle(int64_t now, int64_t watching) {
   return false;
 }
 
-/* Waits until the process has been idle for long enough; false if the wait is over before, or something else
- * is due. */
+/* Waits until the process has been idle for long enough, for a pass that is paid for a slice; false if the
+ * wait is over before, or something else is due. */
 static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t blocked) {
   const int64_t entered = store_now_ns(), cpu = cpu_of_thread();
   int64_t began = entered, watching = 0, now = entered;
   store_rest rest = {0, 0}; /* looked at first when the process is found idle */
-  bool idle = false;
+  bool idle = false, is_moment = false;
+  store_work work = store_due(true);
   for (;;) {
     const bool grace_is_over = now - began >= GRACE_NS;
     const bool works = !is_idle(now, watching);
-    if (!works &&
-        (now - atomic_load(&idle_since) >= GRACE_BUSY_NS || (grace_is_over && store_at_rest_since(&rest)))) {
+    if ((work == STORE_PAID_PASS && is_moment) ||
+        (!works && (now - atomic_load(&idle_since) >= GRACE_BUSY_NS ||
+                    (grace_is_over && store_at_rest_since(&rest))))) {
       idle = true;
       break;
     }
     if (works || grace_is_over) began = now, rest.time = 0;
     if (!works && !rest.time) rest = store_rest_now();
-    if (wait_a_little(ready, wait, blocked) || now - entered >= WATCHED_MOST_NS ||
-        store_due(true) != STORE_PASS)
-      break;
+    const int64_t others = cpu_of_process() - cpu_of_thread();
+    if (wait_a_little(ready, wait, blocked) || now - entered >= WATCHED_MOST_NS) break;
+    is_moment = cpu_of_process() - cpu_of_thread() - others < MOMENT_NS;
+    work = store_due(true);
+    if (!store_is_pass(work)) break;
     now = store_now_ns();
     watching = cpu_of_thread() - cpu;
   }
@@ -133,12 +139,12 @@ bool store_idle(store_ready* ready, const void* wait, bool restarts) {
   while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
     if (work == STORE_WATCH) {
       wait_a_little(ready, wait, blocked);
-    } else if (work == STORE_PASS && !is_found_idle) {
+    } else if (store_is_pass(work) && !is_found_idle) {
       is_found_idle = wait_until_idle(ready, wait, blocked);
-      if (!is_found_idle && store_due(true) == STORE_PASS) break;
+      if (!is_found_idle && store_is_pass(store_due(true))) break;
     } else if (!store_step(work)) {
       break; /* another thread is at it */
-    } else if (work == STORE_PASS && !store_pass_under_way()) {
+    } else if (store_is_pass(work) && !store_pass_under_way()) {
       is_found_idle = false; /* for the next one anew */
     }
   }

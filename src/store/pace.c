@@ -96,13 +96,16 @@ static bool has_worked(void) {
   return cpu_now() - atomic_load(&cpu_then) > IDLE_CPU_NS;
 }
 
-bool store_pace_wants(int64_t now, bool idle) {
+bool store_pace_paid(int64_t now) {
   int64_t due = atomic_load(&busy_at);
-  if (now >= due) {
-    if (busy_pass_is_paid(now)) return true;
-    atomic_compare_exchange_strong(&busy_at, &due, now + BUSY_LEAST_NS);
-  }
-  return idle && now >= atomic_load(&idle_at) && has_worked();
+  if (now < due) return false;
+  if (busy_pass_is_paid(now)) return true;
+  atomic_compare_exchange_strong(&busy_at, &due, now + BUSY_LEAST_NS);
+  return false;
+}
+
+bool store_pace_idle(int64_t now) {
+  return now >= atomic_load(&idle_at) && has_worked();
 }
 
 int64_t store_pace_next(void) {

@@ -13,8 +13,10 @@ void store_pace_begin(int64_t now);
 /* After sealing, under the store's lock: until the first pass only what comes then is its debt. */
 void store_pace_sealed(void);
 
-/* Any thread, no lock. `idle`: the process is about to wait. */
-bool store_pace_wants(int64_t now, bool idle);
+/* Any thread, no lock. Whether a pass is due that the process has earned by its work; */
+bool store_pace_paid(int64_t now);
+/* or one for when it is idle. */
+bool store_pace_idle(int64_t now);
 /* When an idle process may have its next pass; INT64_MAX if it has done nothing that one could take back. */
 int64_t store_pace_next(void);
 

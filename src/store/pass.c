@@ -24,7 +24,6 @@ enum {
   MOSTLY_REWRITTEN = STORE_CHUNK / 4 * 3,
   DIFFERS = 2 * IN_VAIN_ONE,        /* in vain so often: a layer may have it */
   REWRITTEN_LONG = 4 * IN_VAIN_ONE, /* or else it belongs to this process */
-  STEP_NS = 7000000,
 };
 
 static store_pass pass;
@@ -181,15 +180,15 @@ static void run_batch(int pagemap, bool all) {
   if (file >= 0) leave_file(file);
 }
 
-const store_pass* store_pass_some(bool all) {
+const store_pass* store_pass_some(bool all, int64_t longest_ns) {
   if (!under_way) begin_pass();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   const unsigned given_back = pass.given_back, faults = pass.faults;
-  const int64_t deadline = store_now_ns() + STEP_NS;
+  const int64_t deadline = store_now_ns() + longest_ns;
   if (next_chunk()) {
     const int pagemap = store_pagemap_open();
     store_layers_open();
-    if (pagemap >= 0 && store_batch_begin()) {
+    if (pagemap >= 0 && store_batch_begin(longest_ns)) {
       run_batch(pagemap, all);
       store_batch_end();
     } else {

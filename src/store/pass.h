@@ -16,7 +16,8 @@ typedef struct {
   unsigned faults;     /* pages that the last pass gave back and that are private again */
 } store_pass;
 
-/* One batch of the pass that is under way, or of a new one. `all`: also pages that were given up. */
-const store_pass* store_pass_some(bool all);
+/* One batch of the pass that is under way, or of a new one, of so many nanoseconds at most. `all`: also pages
+ * that were given up. */
+const store_pass* store_pass_some(bool all, int64_t longest_ns);
 bool store_pass_under_way(void);
 void store_pass_forked(void); /* in the child */

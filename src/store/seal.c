@@ -41,7 +41,7 @@ static void map_chunk(int file, uintptr_t address, unsigned begin) {
 static store_progress map_some(int file, uintptr_t address) {
   store_block* block = &store_blocks[file];
   if (!store_block_open(file, address)) return STORE_REFUSED;
-  if (!store_batch_begin()) return STORE_REFUSED;
+  if (!store_batch_begin(STORE_BATCH_NS)) return STORE_REFUSED;
   const bool may = store_batch_may_map();
   while (may && block->compared < STORE_PAGES && !store_batch_over()) {
     map_chunk(file, address, block->compared);

@@ -126,7 +126,7 @@ int samepage_reshare(void) {
   for (int tries = TRIES; !done && tries; tries -= refused) {
     store_lock();
     if (getpid() == process) {
-      const store_pass* pass = store_pass_some(true);
+      const store_pass* pass = store_pass_some(true, STORE_BATCH_NS);
       done = pass->done, refused = pass->refused;
     } else {
       refused = true;
@@ -141,7 +141,7 @@ int samepage_reshare(void) {
 static bool unseal_block(int file) {
   store_block* block = &store_blocks[file];
   if (!block->view) return true;
-  if (!store_batch_begin()) return false;
+  if (!store_batch_begin(STORE_BATCH_NS)) return false;
   bool good = true;
   for (unsigned page = 0; good && page < STORE_PAGES; page += STORE_CHUNK)
     good = store_block_unmap(file, page, page + STORE_CHUNK);

@@ -13,6 +13,7 @@
 #include "heap/policy.h"
 #include "heap/settle.h"
 #include "heap/window.h"
+#include "store/batch.h"
 #include "store/block.h"
 #include "store/config.h"
 #include "store/family.h"
@@ -34,7 +35,9 @@ enum {
   EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
   REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
   REFUSALS_MOST = 6,
-  TICK_BUSY_MS = 10, /* while sealing */
+  WAITS_NS = 1000 * MS,   /* who has waited within so long waits now and then */
+  OVERDUE_NS = 2000 * MS, /* a pass that was paid for waits no longer for a moment between */
+  TICK_BUSY_MS = 10,      /* while sealing */
   TICK_MS = 100,
 };
 
@@ -47,7 +50,8 @@ atomic_bool store_awake;
 
 static atomic_bool settled, has_forked, sealing_over;
 static _Atomic(int64_t) born, last_fork, not_before;
-static _Atomic(int64_t) purge_at; /* 0: nothing to purge */
+static _Atomic(int64_t) purge_at;              /* 0: nothing to purge */
+static _Atomic(int64_t) waited_at, paid_since; /* 0: no pass is paid */
 static atomic_bool was_quiet;
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
@@ -91,9 +95,18 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   return (atomic_load(&settled) && has_company()) || quiet;
 }
 
-static bool pass_is_wanted(int64_t now, bool idle) {
-  return store_config.reshare && store_statistics.sealed &&
-         (store_pass_under_way() || store_pace_wants(now, idle));
+/* A process that waits now and then is given what it has earned in such a moment, not in the middle of its
+ * work, unless none comes for too long. */
+static store_work pass_due(int64_t now, bool idle) {
+  if (!store_config.reshare || !store_statistics.sealed) return STORE_NOTHING;
+  const bool under_way = store_pass_under_way();
+  if ((under_way && atomic_load(&paid_since)) || store_pace_paid(now)) {
+    int64_t since = 0;
+    if (atomic_compare_exchange_strong(&paid_since, &since, now)) since = now;
+    return idle || now - atomic_load(&waited_at) >= WAITS_NS || now - since >= OVERDUE_NS ? STORE_PAID_PASS
+                                                                                          : STORE_NOTHING;
+  }
+  return idle && (under_way || store_pace_idle(now)) ? STORE_IDLE_PASS : STORE_NOTHING;
 }
 
 /* A process that is about to wait may do so for ever: the next pass is waited for first. */
@@ -126,8 +139,10 @@ store_work store_due(bool idle) {
   const int64_t now = store_now_ns();
   const bool refused = now < atomic_load(&not_before);
   if (getpid() != store_process()) return STORE_NOTHING;
+  if (idle) atomic_store_explicit(&waited_at, now, memory_order_relaxed);
   if (!refused && seal_is_wanted(now, idle)) return STORE_SEAL;
-  if (!refused && pass_is_wanted(now, idle)) return STORE_PASS;
+  const store_work pass = refused ? STORE_NOTHING : pass_due(now, idle);
+  if (pass != STORE_NOTHING) return pass;
   if (idle && purge_is_wanted(now)) return STORE_PURGE;
   return idle && something_may_come(now) ? STORE_WATCH : STORE_NOTHING;
 }
@@ -168,9 +183,10 @@ static void seal_step(void) {
   }
 }
 
-static void pass_step(void) {
-  const store_pass* pass = store_pass_some(false);
+static void pass_step(bool is_paid) {
+  const store_pass* pass = store_pass_some(false, is_paid ? STORE_SHORT_BATCH_NS : STORE_BATCH_NS);
   if (pass->refused) not_for_a_while();
+  if (pass->done || pass->refused) atomic_store(&paid_since, 0);
   if (pass->done) {
     refusals = 0;
     if (store_pace_passed(pass)) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
@@ -187,7 +203,7 @@ bool store_step(store_work work) {
   if (!store_try_lock()) return false;
   const int saved = errno;
   if (work == STORE_SEAL) seal_step();
-  if (work == STORE_PASS) pass_step();
+  if (store_is_pass(work)) pass_step(work == STORE_PAID_PASS);
   errno = saved;
   store_unlock();
   return true;
@@ -267,6 +283,8 @@ static void in_child(void) {
   store_pace_begin(now);
   store_idle_forked();
   atomic_store(&purge_at, 0);
+  atomic_store(&waited_at, 0);
+  atomic_store(&paid_since, 0);
   atomic_store(&publisher_since, 0);
   refusals = 0;
   store_unlock_forked(true);

@@ -11,9 +11,14 @@ typedef enum {
   STORE_NOTHING,
   STORE_WATCH, /* a child was just forked: it will show soon whether it lives on */
   STORE_SEAL,
-  STORE_PASS,
-  STORE_PURGE, /* what events have freed goes back to the kernel */
+  STORE_PAID_PASS, /* of a process that works: in a moment between two pieces of work, if there are any */
+  STORE_IDLE_PASS, /* once it is found idle */
+  STORE_PURGE,     /* what events have freed goes back to the kernel */
 } store_work;
+
+static inline bool store_is_pass(store_work work) {
+  return work == STORE_PAID_PASS || work == STORE_IDLE_PASS;
+}
 
 /* What is due now. `idle`: the process is about to wait. Any thread, no lock, no system call but the clock's.
  */
