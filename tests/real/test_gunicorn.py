@@ -33,6 +33,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
+def listens(path):
+    """The path is there before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(path)) == 0
+
+
 def get(path, number):
     connection = UnixConnection(path)
     connection.request("GET", f"/{number}")
@@ -47,7 +53,7 @@ def serve(tmp_path, preload):
     (tmp_path / "application.py").write_text(APPLICATION)
     command = [PYTHON, "-m", "gunicorn", "--preload", "--workers", "3", "--bind", f"unix:{path}", "--max-requests", "150",
                "application"]
-    with server(command, preload, path.exists, cwd=tmp_path) as master:
+    with server(command, preload, lambda: listens(path), cwd=tmp_path) as master:
         answers = [get(path, number) for number in range(600)]
         # TTIN starts one more worker from a master that has lived a while.
         master.send_signal(signal.SIGTTIN)
