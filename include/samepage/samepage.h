@@ -65,6 +65,14 @@ SAMEPAGE_API int samepage_heap_statistics(samepage_heap_stats* stats);
  * that has not happened. The bytes of the process do not change. Takes some 0.5 s per GB at most. */
 SAMEPAGE_API int samepage_seal(void);
 
+/* Has constants allocated in the store's memory from here on, so that sealing them copies nothing: it takes
+ * some milliseconds per GB, at the first fork or samepage_seal(), where this ends. For a process that
+ * initialises and then forks workers; to be called before it allocates much. Until then it may make children
+ * through libc's fork, vfork, posix_spawn and system alone (not with clone(2), nor _Fork), and must leave its
+ * high descriptors open. Memory of this kind has no 2 MB pages. SAMEPAGE_NOTHING_DONE: it has relatives
+ * already, or there are no memory files. */
+SAMEPAGE_API int samepage_allocate_in_store(void);
+
 /* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 µs per
  * page that was written. */
 SAMEPAGE_API int samepage_reshare(void);

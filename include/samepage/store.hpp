@@ -5,6 +5,12 @@
 
 namespace samepage {
 
+/// Constants are allocated in the store from here on: sealing then copies nothing. For a process that will
+/// fork workers, before it allocates much; see samepage.h for what it must not do. False: they are not.
+inline bool allocate_in_store() noexcept {
+  return samepage_allocate_in_store() == SAMEPAGE_OK;
+}
+
 /// Shares this process's constants with its relatives, now. False if anything was left as it was.
 inline bool seal() noexcept {
   return samepage_seal() == SAMEPAGE_OK;

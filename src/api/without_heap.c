@@ -20,6 +20,9 @@ int samepage_scope_end(void) {
 int samepage_heap_statistics(samepage_heap_stats* stats) {
   return stats ? SAMEPAGE_NO_HEAP : SAMEPAGE_INVALID;
 }
+int samepage_allocate_in_store(void) {
+  return SAMEPAGE_NO_HEAP;
+}
 int samepage_seal(void) {
   return SAMEPAGE_NO_HEAP;
 }

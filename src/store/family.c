@@ -289,7 +289,7 @@ void store_file_abandon(int file) {
 /* ---- finding ---- */
 
 /* Holes are never to be read: that would allocate them. */
-static void find_data(int reader, store_pages* present) {
+void store_file_data(int reader, store_pages* present) {
   *present = (store_pages){{0}};
   for (long at = 0, end; at < STORE_BLOCK; at = end) {
     at = store_call(SYS_lseek, reader, at, SEEK_DATA);
@@ -316,7 +316,7 @@ int store_file_reader(int file, store_pages* present) {
     store_call(SYS_close, fd);
     return -1;
   }
-  find_data(fd, present);
+  store_file_data(fd, present);
   return fd;
 }
 
@@ -327,6 +327,13 @@ void store_file_close(int file) {
   files[file].fd = -1;
   if (fstat(fd, &status) == 0 && status.st_dev == files[file].device && status.st_ino == files[file].inode)
     store_call(SYS_close, fd);
+}
+
+void store_file_disown(int file) {
+  int filling = file + 1;
+  atomic_store(&control->entries[file].state, ABANDONED);
+  atomic_compare_exchange_strong(&control->filling, &filling, 0);
+  store_file_close(file);
 }
 
 /* ---- notes ---- */

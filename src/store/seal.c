@@ -6,6 +6,7 @@
 #include "heap/window.h"
 #include "store/batch.h"
 #include "store/block.h"
+#include "store/direct.h"
 #include "store/family.h"
 #include "store/headroom.h"
 #include "store/publish.h"
@@ -100,6 +101,7 @@ store_progress store_seal_some(bool may_publish) {
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   store_progress all = STORE_DONE;
+  store_direct_end();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK; address < end && all != STORE_MORE;

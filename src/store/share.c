@@ -9,6 +9,7 @@
 #include "store/batch.h"
 #include "store/block.h"
 #include "store/config.h"
+#include "store/direct.h"
 #include "store/family.h"
 #include "store/layers.h"
 #include "store/lock.h"
@@ -46,11 +47,12 @@ void store_process_is_forked(void) {
 /* ---- what malloc gives up ---- */
 
 bool store_discard(uintptr_t begin, size_t size) {
-  if (!store_statistics.sealed) return true;
+  if (!store_statistics.sealed && !store_direct_is_on()) return true;
   const uintptr_t end = begin + size;
   bool done = true;
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
   if (getpid() != process || !store_lock_in_malloc()) return false;
+  store_direct_discard(begin, size);
   for (int file = 0; done && file < STORE_FILES; ++file) {
     const store_block* block = &store_blocks[file];
     if (!block->view || block->address >= end || block->address + STORE_BLOCK <= begin) continue;
@@ -100,6 +102,15 @@ static bool is_off(void) {
   if (store_config.mode != STORE_OFF) return false;
   store_refuse(SAMEPAGE_STORE_OFF);
   return true;
+}
+
+int samepage_allocate_in_store(void) {
+  if (is_off()) return finish(false);
+  store_lock();
+  const bool good = getpid() == process && store_direct_begin();
+  if (good && store_config.mode == STORE_AUTO) atomic_store(&store_awake, true);
+  store_unlock();
+  return good ? SAMEPAGE_OK : SAMEPAGE_NOTHING_DONE;
 }
 
 int samepage_seal(void) {
@@ -156,7 +167,7 @@ bool store_turn_off(void) {
   store_lock();
   store_config.mode = STORE_OFF;
   atomic_store(&store_awake, false);
-  if (getpid() == process) store_publish_give_up();
+  if (getpid() == process) store_direct_end(), store_publish_give_up();
   for (int file = 0; file < STORE_FILES; ++file)
     if (!unseal_block(file)) good = false;
   store_unlock();

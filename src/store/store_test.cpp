@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+extern "C" int mallctl(const char* name, void* old, size_t* old_size, void* fresh, size_t fresh_size);
+
 namespace samepage {
 namespace {
 
@@ -245,6 +247,99 @@ TEST(Store, PagesThatChangedInEachProcessDifferentlyStayItsOwn) {
         EXPECT_EQ(constants.wrong(), 0u);
       });
   });
+}
+
+TEST(Store, WhatIsAllocatedInTheStoreIsSealedWithoutACopy) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    Constants constants;
+    EXPECT_LT(anonymous(), kSize / 10);
+    ASSERT_TRUE(seal()) << reasons();
+    EXPECT_LT(anonymous(), kSize / 10);
+    EXPECT_GE(store_statistics().sealed, kSize / 10 * 9);
+    EXPECT_EQ(constants.wrong(), 0u);
+    for (std::size_t page = 0; page < 3000; ++page) constants.page(page)[0] ^= 1;
+    EXPECT_GE(anonymous(), 2900 * kPage);
+    for (std::size_t page = 0; page < 3000; ++page) constants.page(page)[0] ^= 1;
+    ASSERT_TRUE(reshare()) << reasons();
+    EXPECT_LT(anonymous(), kSize / 10);
+    EXPECT_EQ(constants.wrong(), 0u);
+    EXPECT_FALSE(allocate_in_store());
+    ASSERT_TRUE(unseal()) << reasons();
+    EXPECT_EQ(constants.wrong(), 0u);
+  });
+}
+
+TEST(Store, AForkEndsAllocationInTheStoreAndNobodySeesTheOthersWrites) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    Constants constants;
+    int from_child[2], to_child[2];
+    ASSERT_EQ(pipe(from_child) + pipe(to_child), 0);
+    const pid_t child = fork();
+    char byte = 0;
+    if (child == 0) {
+      change(constants, 1);
+      bool good = write(from_child[1], &byte, 1) == 1 && read(to_child[0], &byte, 1) == 1;
+      good = good && is_changed(constants, 1) && constants.wrong() == 0;
+      _exit(good ? 0 : 1);
+    }
+    EXPECT_EQ(read(from_child[0], &byte, 1), 1);
+    EXPECT_EQ(constants.wrong(), 0u);
+    EXPECT_FALSE(is_changed(constants, 1));
+    change(constants, 2);
+    EXPECT_EQ(write(to_child[1], &byte, 1), 1);
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_TRUE(is_changed(constants, 2));
+    EXPECT_GE(store_statistics().sealed, kSize / 10 * 9);
+  });
+}
+
+TEST(Store, WhatIsFreedInTheStoreIsZeroWhenItComesBack) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    samepage_constant_begin();
+    for (int i = 0; i < 20; ++i) {
+      const bool sealed = i == 10 && seal();
+      auto* block = static_cast<unsigned char*>(calloc(1, kSize / 4));
+      ASSERT_NE(block, nullptr);
+      EXPECT_TRUE(std::all_of(block, block + kSize / 4, [](unsigned char one) { return one == 0; }))
+          << i << sealed;
+      memset(block, 0xff, kSize / 4);
+      free(block);
+      mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);  // all arenas
+    }
+    samepage_scope_end();
+  });
+}
+
+TEST(Store, NoWriteOfAnotherThreadIsLostWhenAllocationInTheStoreEnds) {
+  for (int round = 0; round < 10; ++round)
+    in_a_process([round] {
+      ASSERT_TRUE(allocate_in_store()) << reasons();
+      Constants constants;
+      std::atomic<bool> stop = false;
+      std::atomic<std::size_t> lost = 0, turns = 0;
+      std::thread writer([&] {
+        for (std::size_t turn = 1; !stop; ++turn, turns = turn)
+          for (std::size_t page = 0; page < kSize / kPage; page += 7) {
+            volatile unsigned char& byte = constants.page(page)[9 * 64 + 5];
+            if (turn > 1 && byte != static_cast<unsigned char>(turn - 1 + page)) ++lost;
+            byte = static_cast<unsigned char>(turn + page);
+          }
+      });
+      while (turns < 3) std::this_thread::yield();
+      if (round % 2)
+        EXPECT_TRUE(seal()) << reasons();
+      else if (const pid_t child = fork(); child == 0)
+        _exit(0);
+      for (const std::size_t seen = turns; turns < seen + 3;) std::this_thread::yield();
+      stop = true;
+      writer.join();
+      EXPECT_EQ(lost, 0u);
+    });
 }
 
 TEST(Store, FreedConstantsAreZeroWhenTheyComeBackFromCalloc) {

@@ -16,6 +16,7 @@
 #include "store/batch.h"
 #include "store/block.h"
 #include "store/config.h"
+#include "store/direct.h"
 #include "store/family.h"
 #include "store/idle.h"
 #include "store/layers.h"
@@ -246,6 +247,10 @@ static void on_tick(void) {
   if (work != STORE_NOTHING) store_step(work);
 }
 
+static void grown(heap_role role, void* begin, size_t size) {
+  if (role == HEAP_CONSTANT) store_direct_grown((uintptr_t)begin, size);
+}
+
 static bool may_purge(heap_role role, void* begin, size_t size) {
   return role != HEAP_CONSTANT || store_discard((uintptr_t)begin, size);
 }
@@ -255,6 +260,7 @@ static bool may_purge(heap_role role, void* begin, size_t size) {
 static void before_fork(void) {
   const int saved = errno;
   store_lock_to_fork();
+  store_direct_end();
   if (store_config.mode == STORE_AUTO && !store_family_exists() &&
       (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
     const size_t blocks = constants() / STORE_BLOCK + 3;
@@ -300,6 +306,7 @@ __attribute__((constructor)) static void start(void) {
                                .unsettled = on_unsettled,
                                .before_fork = before_fork,
                                .tick = on_tick,
+                               .grown = grown,
                                .may_purge = may_purge};
   if (getauxval(AT_SECURE)) return;
   store_config_read();
