@@ -67,12 +67,13 @@ static bool is_undisturbed(void) {
 
 bool store_batch_begin(int64_t longest_ns) {
   began = store_now_ns();
-  over_at = began + longest_ns;
   stopped = false;
   if (!store_survey_process(&survey))
     store_refuse(SAMEPAGE_STORE_PAGEMAP);
-  else if (is_undisturbed())
+  else if (is_undisturbed()) {
+    over_at = store_now_ns() + longest_ns; /* whatever it took to come here: something is to be done */
     return true;
+  }
   store_batch_end();
   return false;
 }

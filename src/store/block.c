@@ -33,7 +33,7 @@ bool store_block_open(int file, uintptr_t address) {
   store_block* block = &store_blocks[file];
   if (block->view && block->reader >= 0) return true;
   store_pages present;
-  const int reader = store_file_reader(file, &present);
+  const int reader = store_file_reader(file, block->view ? NULL : &present);
   if (reader < 0) return false;
   if (block->view) {
     block->reader = reader;
@@ -66,6 +66,13 @@ void store_block_close(int file) {
   store_block* block = &store_blocks[file];
   if (block->view && block->reader >= 0) store_call(SYS_close, block->reader);
   block->reader = -1;
+}
+
+int store_block_at(uintptr_t address) {
+  for (int file = 0; file < STORE_FILES; ++file)
+    if (store_blocks[file].view && !store_blocks[file].layer && store_blocks[file].address == address)
+      return file;
+  return -1;
 }
 
 void store_block_done(int file) {

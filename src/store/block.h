@@ -24,8 +24,10 @@ extern store_block store_blocks[];
 
 /* Opens the published file for mapping and maps the view; false, and the reason counted, if it cannot be. */
 bool store_block_open(int file, uintptr_t address);
-/* Closes what that opened for mapping. */
+/* Closes what that opened for mapping: nothing of ours stays open at a number that the program may close. */
 void store_block_close(int file);
+/* The block at this address, no layer: its file; or -1. */
+int store_block_at(uintptr_t address);
 /* Gives up the memory of the view that was read, not its addresses. */
 void store_block_forget(int file);
 /* No more pages are to be mapped: descriptors are closed. */

@@ -16,6 +16,10 @@ void store_config_read(void) {
                                      "auto, manual or off", STORE_AUTO);
   store_config.reshare =
       !heap_config_choice("SAMEPAGE_RESHARE", (const char* const[]){"auto", "off", NULL}, "auto or off", 0);
+  /* Root may have relatives that have become another user's. */
+  const int layers = heap_config_choice("SAMEPAGE_RESEAL", (const char* const[]){"auto", "on", "off", NULL},
+                                        "auto, on or off", 0);
+  store_config.layers = layers == 1 || (layers == 0 && geteuid() != 0);
   heap_config_size("SAMEPAGE_STORE_MIN", &store_config.minimum);
   const char* budget = secure_getenv("SAMEPAGE_RESHARE_BUDGET");
   if (budget) {

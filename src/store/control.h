@@ -33,8 +33,8 @@ struct store_control {
 };
 
 /* From STORE_NOTES on: of each page of each block, by the number of its first file, what a member last found
- * there that stays different from the store's: a hash of the bytes, above NOTE_WRITER bits that tell the
- * members apart. */
+ * there that stays different from the store's: a hash of the bytes, above STORE_NOTE_WRITER bits that tell
+ * the members apart. */
 enum { STORE_NOTE_WRITER = 16 };
 struct store_notes {
   STORE_SHARED(uint64_t) pages[STORE_FILES][STORE_PAGES];

@@ -1,12 +1,17 @@
 #define _GNU_SOURCE
 #include "store/direct.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
+#include "heap/window.h"
 #include "store/batch.h"
 #include "store/block.h"
 #include "store/config.h"
@@ -17,21 +22,45 @@
 #include "store/survey.h"
 #include "store/system.h"
 
-enum { COPIED_AT_ONCE = STORE_CHUNK };
+enum { COPIED_AT_ONCE = 2 << 20, TRIES = 8, NEVER_OVERCOMMIT = 2 };
 
-static atomic_bool on;
-static store_pages shared[STORE_FILES]; /* pages that are mapped shared */
+static atomic_bool on, holds;
+/* Pages that are mapped from a file that is not, or could not be, made store_blocks' own: shared while `on`,
+ * then privately. */
+static store_pages pages[STORE_FILES];
+static uintptr_t blocks[STORE_FILES]; /* where those files lie; 0 */
 
 static uintptr_t block_of(uintptr_t address) {
   return address & -(uintptr_t)STORE_BLOCK;
 }
 
+static int file_at(uintptr_t block) {
+  for (int file = 0; file < STORE_FILES; ++file)
+    if (blocks[file] == block) return file;
+  return -1;
+}
+
+/* Mapping it anew as private memory may fail then, when it is too late to say no. */
+static bool is_limited(void) {
+  struct rlimit limit;
+  char text[16];
+  return getrlimit(RLIMIT_DATA, &limit) || limit.rlim_cur != RLIM_INFINITY ||
+         !store_read_text("/proc/sys/vm/overcommit_memory", text, sizeof text) ||
+         atoi(text) == NEVER_OVERCOMMIT;
+}
+
 bool store_direct_begin(void) {
   if (atomic_load(&on)) return true;
   if (store_family_exists() || store_config.holder) return store_refuse(SAMEPAGE_STORE_BUSY);
+  if (is_limited()) return store_refuse(SAMEPAGE_STORE_MEMORY);
   if (!store_family_make(STORE_FILES)) return false;
+  atomic_store(&holds, true);
   atomic_store(&on, true);
   return true;
+}
+
+bool store_direct_holds(void) {
+  return atomic_load_explicit(&holds, memory_order_relaxed);
 }
 
 /* ---- inside malloc ---- */
@@ -40,139 +69,157 @@ static void map_part(uintptr_t begin, uintptr_t end) {
   const uintptr_t block = block_of(begin);
   const int file = store_family_file(block), fd = file < 0 ? -1 : store_file_writer(file);
   if (fd < 0) return;
+  const size_t size = end - begin;
+  blocks[file] = block;
   /* Nobody can take memory away from under the mapping. */
   if (store_call(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0) {
-    const size_t size = end - begin;
     if (mmap((void*)begin, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-             (off_t)(begin - block)) == (void*)begin) {
+             (off_t)(begin - block)) == (void*)begin)
       for (uintptr_t at = begin; at < end; at += STORE_PAGE)
-        store_pages_add(&shared[file], (unsigned)((at - block) / STORE_PAGE));
-    } else { /* the plain memory that was there may be gone */
+        store_pages_add(&pages[file], (unsigned)((at - block) / STORE_PAGE));
+    else /* the plain memory that was there may be gone */
       mmap((void*)begin, size, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    }
   }
   store_call(SYS_close, fd);
 }
 
 void store_direct_grown(uintptr_t begin, size_t size) {
-  if (!store_direct_is_on() || getpid() != store_process() || !store_lock_in_malloc()) return;
-  const uintptr_t end = begin + size;
-  for (uintptr_t at = begin, next; atomic_load(&on) && at < end; at = next) {
-    next = block_of(at) + STORE_BLOCK < end ? block_of(at) + STORE_BLOCK : end;
-    map_part(at, next);
-  }
-  store_unlock();
-}
-
-bool store_direct_is_on(void) {
-  return atomic_load_explicit(&on, memory_order_relaxed);
-}
-
-void store_direct_discard(uintptr_t begin, size_t size) {
-  if (!atomic_load(&on)) return;
-  for (uintptr_t at = begin, end = begin + size; at < end; at += STORE_PAGE) {
-    uintptr_t run = at;
-    while (run < end && block_of(run) == block_of(at)) {
-      const int file = store_family_file(block_of(run));
-      if (file < 0 || !store_pages_has(&shared[file], (unsigned)((run - block_of(run)) / STORE_PAGE))) break;
-      run += STORE_PAGE;
+  if (!atomic_load_explicit(&on, memory_order_relaxed) || !heap_in_range((void*)begin) ||
+      getpid() != store_process())
+    return;
+  const int saved = errno;
+  if (store_lock_in_malloc()) {
+    const uintptr_t end = begin + size;
+    for (uintptr_t at = begin, next; atomic_load(&on) && at < end; at = next) {
+      next = block_of(at) + STORE_BLOCK < end ? block_of(at) + STORE_BLOCK : end;
+      map_part(at, next);
     }
-    if (run == at) continue;
-    madvise((void*)at, run - at, MADV_REMOVE);
-    at = run - STORE_PAGE;
+    store_unlock();
   }
+  errno = saved;
+}
+
+static bool make_zero(uintptr_t begin, size_t size) {
+  if (atomic_load(&on)) return madvise((void*)begin, size, MADV_REMOVE) == 0;
+  return mmap((void*)begin, size, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == (void*)begin;
+}
+
+bool store_direct_discard(uintptr_t begin, size_t size) {
+  const uintptr_t end = begin + size;
+  bool done = true;
+  for (uintptr_t block = block_of(begin); done && store_direct_holds() && block < end; block += STORE_BLOCK) {
+    const int file = file_at(block);
+    const unsigned from = begin > block ? (unsigned)((begin - block) / STORE_PAGE) : 0,
+                   to = end - block < STORE_BLOCK ? (unsigned)((end - block) / STORE_PAGE) : STORE_PAGES;
+    for (unsigned page = from, run; file >= 0 && done && page < to; page = run + 1) {
+      for (run = page; run < to && store_pages_has(&pages[file], run); ++run) {
+      }
+      if (run == page) continue;
+      done = make_zero(block + (uintptr_t)page * STORE_PAGE, (size_t)(run - page) * STORE_PAGE);
+      for (; done && !atomic_load(&on) && page < run; ++page) store_pages_remove(&pages[file], page);
+    }
+  }
+  return done;
 }
 
 /* ---- the end of it ---- */
 
-/* Another thread may write meanwhile: before, to the file, after it to a copy of its own. */
-static bool map_private(int fd, uintptr_t block, unsigned begin, unsigned end) {
-  unsigned char* at = (unsigned char*)block + (size_t)begin * STORE_PAGE;
-  if (mmap(at, (size_t)(end - begin) * STORE_PAGE, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)begin * STORE_PAGE) != at)
-    return false;
-  atomic_fetch_or((_Atomic(unsigned char)*)at,
-                  0); /* a core dump leaves out what never had a page of its own */
+/* Without the file, which the program has closed: the bytes move to plain memory. */
+static bool copy_out(const store_mapping* it) {
+  for (uintptr_t at = it->begin; at < it->end; at += COPIED_AT_ONCE) {
+    const size_t size = it->end - at < COPIED_AT_ONCE ? it->end - at : COPIED_AT_ONCE;
+    void* copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED) return false;
+    if (it->protection & PROT_READ) memcpy(copy, (void*)at, size);
+    mprotect(copy, size, it->protection);
+    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) {
+      munmap(copy, size);
+      return false;
+    }
+  }
   return true;
 }
 
-static void map_zeros(uintptr_t block, unsigned begin, unsigned end) {
-  mmap((unsigned char*)block + (size_t)begin * STORE_PAGE, (size_t)(end - begin) * STORE_PAGE,
-       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-}
-
-/* Pages without data are to become plain memory; another thread might be filling one. */
-static bool is_alone(void) {
-  static store_survey survey;
-  return store_survey_process(&survey) && survey.threads == 1;
-}
-
-/* The program has closed the file. */
-static void copy_out(uintptr_t block, unsigned begin, unsigned end) {
-  const bool stopped = store_batch_begin(STORE_BATCH_NS);
-  for (unsigned page = begin; page < end; page += COPIED_AT_ONCE) {
-    const size_t size = (size_t)(end - page < COPIED_AT_ONCE ? end - page : COPIED_AT_ONCE) * STORE_PAGE;
-    unsigned char* at = (unsigned char*)block + (size_t)page * STORE_PAGE;
-    void* copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (copy == MAP_FAILED) continue;
-    memcpy(copy, at, size);
-    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) munmap(copy, size);
+static bool copy_out_alone(const store_mapping* it) {
+  for (int tries = 0; tries < TRIES; ++tries) {
+    if (!store_batch_begin(STORE_BATCH_NS)) continue;
+    const bool done = copy_out(it);
+    store_batch_end();
+    return done;
   }
-  if (stopped) store_batch_end();
+  store_survey survey;
+  return store_survey_process(&survey) && survey.threads == 1 && copy_out(it);
+}
+
+/* Another thread may write meanwhile: before to the file, after it to a copy of its own. What the program has
+ * done to its memory stays: protection, and mappings of its own. */
+static void make_private(const store_mapping* it, void* is_undisturbed) {
+  const uintptr_t block = block_of(it->begin);
+  const size_t size = it->end - it->begin;
+  const int file = file_at(block), fd = file < 0 ? -1 : store_file_writer(file);
+  const bool done =
+      fd >= 0 ? mmap((void*)it->begin, size, it->protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+                     (off_t)it->offset) == (void*)it->begin
+              : copy_out_alone(it);
+  if (!done) { /* better no memory in the children than memory in common with them */
+    store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
+    if (fd >= 0)
+      mmap((void*)it->begin, size, it->protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
+           (off_t)it->offset);
+    madvise((void*)it->begin, size, MADV_DONTFORK);
+  } else if (fd < 0) {
+    for (uintptr_t at = it->begin; file >= 0 && at < it->end; at += STORE_PAGE)
+      store_pages_remove(&pages[file], (unsigned)((at - block) / STORE_PAGE));
+  } else if (*(bool*)is_undisturbed && (it->protection & PROT_WRITE)) {
+    /* A core dump leaves out what never had a page of its own. */
+    atomic_fetch_or((_Atomic(unsigned char)*)it->begin, 0);
+  }
+  if (fd >= 0) store_call(SYS_close, fd);
 }
 
 /* What this process holds of the file is the store's now. */
-static void take_block(int file, uintptr_t block) {
-  if (!store_block_open(file, block)) return;
+static bool take_block(int file, uintptr_t block) {
+  if (!store_file_claim(file) || !store_file_publish(file)) return false;
+  if (!store_block_open(file, block)) return false;
   store_block* own = &store_blocks[file];
   for (unsigned i = 0; i < STORE_PAGES / 64; ++i)
-    own->mapped.words[i] = own->present.words[i] & shared[file].words[i];
+    own->mapped.words[i] = own->present.words[i] & pages[file].words[i];
   own->compared = STORE_PAGES;
   own->sealed = true;
   const size_t size = store_pages_count(&own->mapped) * STORE_PAGE;
   store_statistics.sealed += size;
   store_statistics.published += size;
   store_block_done(file);
-}
-
-static void make_private(int file, bool alone) {
-  const uintptr_t block = store_file_address(file);
-  const int fd = store_file_writer(file);
-  store_pages data = {{0}};
-  if (fd >= 0) store_file_data(fd, &data);
-  for (unsigned page = 0, end; page < STORE_PAGES; page = end + 1) {
-    end = page;
-    if (!store_pages_has(&shared[file], page)) continue;
-    const bool holds = !alone || store_pages_has(&data, page);
-    while (end < STORE_PAGES && store_pages_has(&shared[file], end) &&
-           (!alone || store_pages_has(&data, end) == holds))
-      ++end;
-    if (fd < 0 || (holds && !map_private(fd, block, page, end)))
-      copy_out(block, page, end);
-    else if (!holds)
-      map_zeros(block, page, end);
-    --end;
-  }
-  if (fd >= 0) store_call(SYS_close, fd);
-  if (fd >= 0 && store_file_claim(file) && store_file_publish(file))
-    take_block(file, block);
-  else
-    store_file_disown(file); /* mapped by this process and its children as it is; never truncated */
+  return true;
 }
 
 void store_direct_end(void) {
-  if (!atomic_exchange(&on, false)) return;
+  if (!atomic_load(&on)) return;
+  static store_survey survey;
   const uint64_t all = ~(uint64_t)0;
   uint64_t before = 0;
   store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all); /* a handler may write, too */
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-  const bool alone = is_alone();
+  uintptr_t begin, end;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  /* What the kernel writes to goes on into the file's page: then that must stay this process's own. */
+  bool undisturbed = store_survey_process(&survey) && !survey.pinned &&
+                     store_survey_maps(&survey, begin, end) && !survey.async_io;
+  store_survey_shared(begin, end, make_private, &undisturbed);
+  atomic_store(&on, false);
+  bool left = false;
   for (int file = 0; file < STORE_FILES; ++file) {
-    if (!store_pages_any(&shared[file], 0, STORE_PAGES)) continue;
-    make_private(file, alone);
-    shared[file] = (store_pages){{0}};
+    if (!store_pages_any(&pages[file], 0, STORE_PAGES)) continue;
+    if (undisturbed && take_block(file, blocks[file])) {
+      pages[file] = (store_pages){{0}};
+    } else { /* mapped by this process and its children as it is */
+      store_file_disown(file);
+      left = true;
+    }
   }
+  atomic_store(&holds, left);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }

@@ -9,13 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* From here on. False: there are relatives already, or no files. */
+/* From here on. False: there are relatives already, no files, or limits under which mapping anew may fail. */
 bool store_direct_begin(void);
 /* Fresh memory for constants. Inside malloc, without the lock. */
 void store_direct_grown(uintptr_t begin, size_t size);
-/* What malloc gives up is zero when it is read next. Inside malloc, under the lock. */
-void store_direct_discard(uintptr_t begin, size_t size);
-/* Whether that may be needed. */
-bool store_direct_is_on(void);
+
+/* Whether memory is mapped from files that store_blocks does not know. No lock. */
+bool store_direct_holds(void);
+/* What malloc gives up is zero when it is read next. Inside malloc. */
+bool store_direct_discard(uintptr_t begin, size_t size);
+
 /* Before anything else may share the memory. */
 void store_direct_end(void);

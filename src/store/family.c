@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "store/config.h"
 #include "store/control.h"
@@ -316,7 +318,7 @@ int store_file_reader(int file, store_pages* present) {
     store_call(SYS_close, fd);
     return -1;
   }
-  store_file_data(fd, present);
+  if (present) store_file_data(fd, present);
   return fd;
 }
 
@@ -338,14 +340,40 @@ void store_file_disown(int file) {
 
 /* ---- notes ---- */
 
-bool store_family_note(int file, unsigned page, uint64_t hash) {
-  struct store_notes* notes = (struct store_notes*)((char*)control + STORE_NOTES);
-  const uint64_t writers = ((uint64_t)1 << STORE_NOTE_WRITER) - 1, process = (uint64_t)getpid(),
-                 own = (hash & ~writers) | ((process ^ process >> STORE_NOTE_WRITER) & writers);
-  const uint64_t last = atomic_load_explicit(&notes->pages[file][page], memory_order_relaxed);
-  if (last != own && (last & ~writers) == (own & ~writers)) return true;
-  if (last != own) atomic_store_explicit(&notes->pages[file][page], own, memory_order_relaxed);
+enum { WRITERS = (1 << STORE_NOTE_WRITER) - 1 };
+
+static uint64_t note_of(const void* bytes, uint64_t writer) {
+  return (XXH3_64bits_withSeed(bytes, STORE_PAGE, writer) & ~(uint64_t)WRITERS) | writer;
+}
+
+static uint64_t this_writer(void) {
+  const uint64_t process = (uint64_t)getpid();
+  return (process ^ process >> STORE_NOTE_WRITER) & WRITERS;
+}
+
+static _Atomic(uint64_t)* note_at(int file, unsigned page) {
+  return &((struct store_notes*)((char*)control + STORE_NOTES))->pages[file][page];
+}
+
+bool store_family_noted(int file, unsigned page, const void* bytes) {
+  const uint64_t last = atomic_load_explicit(note_at(file, page), memory_order_relaxed),
+                 writer = last & WRITERS;
+  return last && writer != this_writer() && last == note_of(bytes, writer);
+}
+
+bool store_family_note(int file, unsigned page, const void* bytes) {
+  if (store_family_noted(file, page, bytes)) return true;
+  const uint64_t own = note_of(bytes, this_writer());
+  if (atomic_load_explicit(note_at(file, page), memory_order_relaxed) != own)
+    atomic_store_explicit(note_at(file, page), own, memory_order_relaxed);
   return false;
+}
+
+bool store_family_has_spare_files(void) {
+  unsigned count = 0;
+  for (unsigned i = 0; control && i < file_count; ++i)
+    if (!atomic_load(&control->entries[i].address)) ++count;
+  return count > file_count / 4;
 }
 
 /* ---- flags ---- */

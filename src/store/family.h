@@ -6,9 +6,9 @@
  *   is published.
  *
  * A file is filled by one process, its *publisher*, then sealed: F_SEAL_WRITE, SHRINK, GROW and SEAL. Nobody
- * maps it before. Every member can write anything into the control area, at any time: it holds hints alone. A
- * reader copies what it uses, checks it, verifies the seals itself, and compares every byte before it maps.
- * Nothing there is waited for without a limit.
+ * maps it before, but for a process that is alone (direct.h). Every member can write anything into the
+ * control area, at any time: it holds hints alone. A reader copies what it uses, checks it, verifies the
+ * seals itself, and compares every byte before it maps. Nothing there is waited for without a limit.
  *
  * Thread-safety: under the store's lock, but for the two flags at the end. */
 #pragma once
@@ -49,8 +49,8 @@ bool store_file_publish(int file);
  * it, and the file is of no use any more. */
 void store_file_abandon(int file);
 
-/* A published file: a descriptor for reading, to be closed by the caller, and the pages that hold something.
- * -1 if it is not what its publisher claims. */
+/* A published file: a descriptor for reading, to be closed by the caller, and the pages that hold something
+ * (NULL: not asked for). -1 if it is not what its publisher claims. */
 int store_file_reader(int file, store_pages* present);
 /* The pages of a file that hold something. */
 void store_file_data(int fd, store_pages* present);
@@ -59,9 +59,14 @@ void store_file_close(int file);
 /* Nobody is to use the file, nor to empty it: this process has it mapped, and could not seal it. */
 void store_file_disown(int file);
 
-/* Leaves a note of a page that stays different from the block's file; true, and no note, if the last one, by
- * another member, says the same. */
-bool store_family_note(int file, unsigned page, uint64_t hash);
+/* Leaves a note of a page that stays different from the block's file; true, and no note, if the last one is
+ * by another member who has the same bytes. Of a hash that is seeded with its writer only that can be said:
+ * who does not have the bytes cannot make a note of them in another name. */
+bool store_family_note(int file, unsigned page, const void* bytes);
+/* Whether the last one is. */
+bool store_family_noted(int file, unsigned page, const void* bytes);
+/* Whether more than a quarter of the files are nobody's yet. */
+bool store_family_has_spare_files(void);
 
 /* A member lives on after its fork without exec. Any thread, no lock. */
 void store_family_lives_on(void);

@@ -1,58 +1,69 @@
 #define _GNU_SOURCE
 #include "store/layers.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "store/batch.h"
 #include "store/block.h"
+#include "store/config.h"
 #include "store/family.h"
 #include "store/headroom.h"
-#include "store/publish.h"
+#include "store/statistics.h"
 #include "store/system.h"
 
 enum {
-  LAYERS = 3,     /* of a block, at most: their files live as long as the family */
+  LAYERS = 3, /* of a block, at most: their files live as long as the family */
+
   SHORT_RUN = 4,  /* pages; fewer are not worth a mapping */
   WORTH_IT = 128, /* pages; fewer are not worth a file */
 };
 
-/* What this pass found that a relative has too, by the block's first file; the files of which that is some.
- */
+/* What this pass found that a relative has too, by the block's file; the files of which that is some. */
 static store_pages common[STORE_FILES];
 static uint64_t common_in;
+
 static int publishing = -1; /* the layer's file, */
-static uintptr_t publishing_at;
-static int publishing_for; /* and the block's */
-static bool fresh, has_forked;
+static int publishing_for;  /* the block's, */
+static unsigned published;  /* and the pages that are done */
+
+static bool has_forked;
+/* Layers that were opened: ever, before this pass, and before the last one that came to its end. */
+static unsigned opened, opened_before, had_a_pass;
 
 static bool is_over(int layer, uintptr_t address) {
   const store_block* block = &store_blocks[layer];
   return block->view && block->layer && block->address == address;
 }
 
-/* The first file of the block at this address; -1. */
-static int first_file(uintptr_t address) {
-  for (int file = 0; file < STORE_FILES; ++file)
-    if (store_blocks[file].view && !store_blocks[file].layer && store_blocks[file].address == address)
-      return file;
-  return -1;
+/* Maps the views of layers that were published since. */
+static void open_new(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur != RLIM_INFINITY) return;
+  for (int file = 0; file < STORE_FILES; ++file) {
+    const uintptr_t at = store_file_address(file), number = at % STORE_BLOCK;
+    if (number < 1 || number > LAYERS || store_blocks[file].view ||
+        store_file_state_of(file) != STORE_PUBLISHED || store_block_at(at - number) < 0 ||
+        !store_block_open(file, at - number))
+      continue;
+    store_block_close(file);
+    store_blocks[file].layer = true;
+    ++opened;
+  }
 }
 
 void store_layers_begin(void) {
-  fresh = false;
+  open_new();
+  opened_before = opened;
   if (publishing < 0) common_in = 0;
 }
 
-void store_layers_open(void) {
-  for (int file = 0; file < STORE_FILES; ++file) {
-    const uintptr_t at = store_file_address(file), number = at % STORE_BLOCK;
-    if (number < 1 || number > LAYERS || store_file_state_of(file) != STORE_PUBLISHED) continue;
-    const bool is_new = !store_blocks[file].view;
-    if ((is_new && first_file(at - number) < 0) || !store_block_open(file, at - number)) continue;
-    store_blocks[file].layer = true;
-    if (is_new) fresh = true;
-  }
+void store_layers_end(void) {
+  had_a_pass = opened_before;
+}
+
+bool store_layers_fresh(void) {
+  return opened_before != had_a_pass;
 }
 
 void store_layers_close(void) {
@@ -63,25 +74,30 @@ void store_layers_close(void) {
   }
 }
 
-bool store_layers_fresh(void) {
-  return fresh;
-}
-
 /* ---- in a batch ---- */
 
 static bool has(const uint64_t* bits, unsigned i) {
   return bits[i / 64] >> (i % 64) & 1;
 }
 
+static const unsigned char* bytes_of(int file, unsigned page) {
+  return (const unsigned char*)store_blocks[file].address + (size_t)page * STORE_PAGE;
+}
+
+static bool is_equal(int layer, unsigned page) {
+  const store_block* block = &store_blocks[layer];
+  return store_pages_has(&block->present, page) &&
+         memcmp(bytes_of(layer, page), block->view + (size_t)page * STORE_PAGE, STORE_PAGE) == 0;
+}
+
 /* Maps the runs of `left` that the layer has, and takes them out of it. */
 static unsigned map_from(int layer, int file, unsigned begin, uint64_t* left) {
-  const store_block* over = &store_blocks[layer];
   unsigned mapped = 0;
   for (unsigned i = 0, run; i < STORE_CHUNK; i = run + 1) {
-    for (run = i; run < STORE_CHUNK && has(left, run) && store_pages_has(&over->present, begin + run);
-         ++run) {
+    for (run = i; run < STORE_CHUNK && has(left, run) && is_equal(layer, begin + run); ++run) {
     }
     if (run - i < SHORT_RUN || !store_batch_may_map() ||
+        !store_block_open(layer, store_blocks[layer].address) ||
         !store_block_map_over(layer, file, begin + i, begin + run))
       continue;
     mapped += run - i;
@@ -91,8 +107,7 @@ static unsigned map_from(int layer, int file, unsigned begin, uint64_t* left) {
 }
 
 static void note(int file, unsigned page) {
-  const void* bytes = (const char*)store_blocks[file].address + (uintptr_t)page * STORE_PAGE;
-  if (!store_family_note(file, page, XXH3_64bits(bytes, STORE_PAGE)) || publishing >= 0) return;
+  if (!store_family_note(file, page, bytes_of(file, page)) || publishing >= 0) return;
   const uint64_t one = (uint64_t)1 << file;
   if (!(common_in & one)) common[file] = (store_pages){{0}};
   common_in |= one;
@@ -107,33 +122,45 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
   unsigned mapped = 0;
   for (int layer = STORE_FILES - 1; layer >= 0; --layer)
     if (layer != file && is_over(layer, address)) mapped += map_from(layer, file, begin, left);
-  const int first = first_file(address);
-  for (unsigned i = 0; first >= 0 && !has_forked && i < STORE_CHUNK; ++i)
-    if (has(left, i)) note(first, begin + i);
+  const int block = store_config.layers && !has_forked ? store_block_at(address) : -1;
+  for (unsigned i = 0; block >= 0 && i < STORE_CHUNK; ++i)
+    if (has(left, i)) note(block, begin + i);
   return mapped;
 }
 
 /* ---- publishing ---- */
 
+static unsigned end_of_run(const store_pages* pages, unsigned page) {
+  while (page < STORE_PAGES && store_pages_has(pages, page)) ++page;
+  return page;
+}
+
 static unsigned drop_short_runs(store_pages* pages) {
   unsigned count = 0;
   for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
-    for (run = page; run < STORE_PAGES && store_pages_has(pages, run); ++run) {
-    }
-    if (run - page >= SHORT_RUN) count += run - page;
-    for (; run - page < SHORT_RUN && page < run; ++page) store_pages_remove(pages, page);
+    run = end_of_run(pages, page);
+    if (run - page >= SHORT_RUN)
+      count += run - page;
+    else
+      while (page < run) store_pages_remove(pages, page++);
   }
   return count;
 }
 
 /* Claims the file of the block's next layer. */
-static void claim_layer(uintptr_t address) {
+static void claim_layer(int block) {
+  const uintptr_t address = store_blocks[block].address;
   if (!store_file_may_be_claimed() || !store_has_headroom()) return;
-  for (publishing_at = address + 1; publishing_at <= address + LAYERS; ++publishing_at) {
-    const int file = store_family_file(publishing_at);
+  for (uintptr_t number = 1; number <= LAYERS; ++number) {
+    if (!store_family_has_spare_files()) return;
+    const int file = store_family_file(address + number);
     if (file < 0) return;
     if (store_file_state_of(file) == STORE_PUBLISHED) continue;
-    if (store_file_state_of(file) == STORE_FREE && store_file_claim(file)) publishing = file;
+    if (store_file_state_of(file) == STORE_FREE && store_file_claim(file)) {
+      publishing = file;
+      publishing_for = block;
+      published = 0;
+    }
     return;
   }
 }
@@ -142,23 +169,57 @@ static void claim_layer(uintptr_t address) {
 static void begin_publishing(void) {
   for (int file = 0; common_in && publishing < 0; ++file) {
     const uint64_t one = (uint64_t)1 << file;
-    if ((common_in & one) && drop_short_runs(&common[file]) >= WORTH_IT) {
-      publishing_for = file;
-      claim_layer(store_blocks[file].address);
-    }
+    if ((common_in & one) && store_blocks[file].view && drop_short_runs(&common[file]) >= WORTH_IT)
+      claim_layer(file);
     common_in &= ~one;
   }
 }
 
-bool store_layers_publish_some(int64_t deadline) {
+void store_layers_give_up(void) {
+  if (publishing >= 0) store_file_abandon(publishing);
+  publishing = -1;
+  common_in = 0;
+}
+
+/* A page that is no longer what a relative has noted is this process's own business. */
+static bool may_be_published(unsigned page) {
+  const uintptr_t at = (uintptr_t)bytes_of(publishing_for, page);
+  uintptr_t first, last;
+  return store_pages_has(&common[publishing_for], page) &&
+         store_batch_usable(at, at + STORE_PAGE, &first, &last) && first == at && last == at + STORE_PAGE &&
+         store_family_noted(publishing_for, page, (const void*)at);
+}
+
+/* In a batch: nothing changes between look and copy. */
+static bool write_some(int fd) {
+  while (published < STORE_PAGES && !store_batch_over()) {
+    unsigned run = published;
+    while (run < STORE_PAGES && run - published < STORE_CHUNK / 4 && may_be_published(run)) ++run;
+    const size_t size = (size_t)(run - published) * STORE_PAGE;
+    if (size && store_call(SYS_pwrite64, fd, bytes_of(publishing_for, published), size,
+                           (size_t)published * STORE_PAGE) != (long)size)
+      return store_refuse(SAMEPAGE_STORE_MEMORY);
+    store_statistics.published += size;
+    published = size ? run : run + 1;
+  }
+  return true;
+}
+
+bool store_layers_publish_some(int64_t longest_ns) {
   if (publishing < 0) begin_publishing();
   if (publishing < 0) return true;
-  if (!store_file_claimed(publishing))
-    store_publish_give_up();
-  else if (store_publish_some(publishing, publishing_at, &common[publishing_for], deadline) ==
-           STORE_FILL_MORE)
-    return false;
-  publishing = -1;
+  const int fd = store_file_claimed(publishing) ? store_file_writer(publishing) : -1;
+  bool good = fd >= 0 && store_batch_begin(longest_ns);
+  if (good) {
+    good = write_some(fd);
+    store_batch_end();
+  }
+  if (fd >= 0) store_call(SYS_close, fd);
+  if (good && published < STORE_PAGES) return false;
+  if (good && store_file_publish(publishing))
+    publishing = -1;
+  else
+    store_layers_give_up();
   return !common_in;
 }
 

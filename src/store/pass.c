@@ -153,6 +153,7 @@ static void begin_pass(void) {
 static void end_pass(void) {
   under_way = false;
   pass.done = true;
+  store_layers_end();
   store_statistics.private_before = private_before;
   store_statistics.private_after = private_after;
   ++store_statistics.passes;
@@ -184,10 +185,9 @@ const store_pass* store_pass_some(bool all, int64_t longest_ns) {
   if (!under_way) begin_pass();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   const unsigned given_back = pass.given_back, faults = pass.faults;
-  const int64_t deadline = store_now_ns() + longest_ns;
-  if (next_chunk()) {
+  const bool has_chunks = next_chunk();
+  if (has_chunks) {
     const int pagemap = store_pagemap_open();
-    store_layers_open();
     if (pagemap >= 0 && store_batch_begin(longest_ns)) {
       run_batch(pagemap, all);
       store_batch_end();
@@ -198,7 +198,7 @@ const store_pass* store_pass_some(bool all, int64_t longest_ns) {
     store_layers_close();
     if (pagemap >= 0) store_call(SYS_close, pagemap);
   }
-  const bool is_over = !pass.refused && !next_chunk() && store_layers_publish_some(deadline);
+  const bool is_over = !pass.refused && !has_chunks && store_layers_publish_some(longest_ns);
   const int64_t spent = store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
   pass.cpu_ns += spent;
   store_statistics.pass_seconds += (double)spent * 1e-9;

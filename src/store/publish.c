@@ -17,7 +17,7 @@
 enum { SMALL_HOLE = 16 /* pages that do not exist are published as zeros, for one mapping's sake */ };
 
 static int filling = -1;
-static uintptr_t filling_at; /* not asked of the control area, where anybody can write */
+static uintptr_t filling_at; /* address */
 static unsigned filled;      /* pages */
 
 /* Writes [begin, end), which the program may have unmapped or protected meanwhile. */
@@ -45,16 +45,12 @@ static void collapse(int fd, unsigned begin) {
   munmap(room, 2 * size);
 }
 
-static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin, const store_pages* only) {
+static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin) {
   uint64_t entries[STORE_CHUNK];
-  const unsigned hole_most = only ? 0 : SMALL_HOLE;
-  if (only && !store_pages_any(only, begin, begin + STORE_CHUNK)) return true;
   if (!store_pagemap_read(pagemap, address + (uintptr_t)begin * STORE_PAGE, entries)) return true;
-  for (unsigned page = 0; only && page < STORE_CHUNK; ++page)
-    if (!store_pages_has(only, begin + page)) entries[page] = 0;
   for (unsigned page = 0; page < STORE_CHUNK; ++page) {
     unsigned end = page, hole = 0;
-    while (end + hole < STORE_CHUNK && hole <= hole_most) {
+    while (end + hole < STORE_CHUNK && hole <= SMALL_HOLE) {
       if (entries[end + hole] & (STORE_PRESENT | STORE_SWAPPED))
         end += hole + 1, hole = 0;
       else if (end > page)
@@ -81,14 +77,13 @@ void store_publish_give_up(void) {
   filling = -1;
 }
 
-store_fill store_publish_some(int file, uintptr_t address, const store_pages* only, int64_t deadline) {
+store_fill store_publish_some(int file, uintptr_t address, int64_t deadline) {
   if (filling != file) filling = file, filling_at = address, filled = 0;
-  const uintptr_t block = address & -(uintptr_t)STORE_BLOCK;
   const int fd = store_file_writer(file), pagemap = fd < 0 ? -1 : store_pagemap_open();
   bool good = fd >= 0 && pagemap >= 0;
   if (fd < 0) store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
   while (good && filled < STORE_PAGES && store_now_ns() < deadline) {
-    if (!write_chunk(fd, pagemap, block, filled, only)) good = store_refuse(SAMEPAGE_STORE_MEMORY);
+    if (!write_chunk(fd, pagemap, address, filled)) good = store_refuse(SAMEPAGE_STORE_MEMORY);
     filled += STORE_CHUNK;
     if (!store_file_claimed(file)) good = store_refuse(SAMEPAGE_STORE_BUSY);
   }

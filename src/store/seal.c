@@ -9,6 +9,7 @@
 #include "store/direct.h"
 #include "store/family.h"
 #include "store/headroom.h"
+#include "store/layers.h"
 #include "store/publish.h"
 #include "store/statistics.h"
 #include "store/system.h"
@@ -50,6 +51,7 @@ static store_progress map_some(int file, uintptr_t address) {
   }
   store_block_forget(file);
   store_batch_end();
+  store_block_close(file); /* before the program can close it and have another file there */
   if (!may) return STORE_REFUSED;
   if (block->compared == STORE_PAGES) {
     block->sealed = true;
@@ -60,7 +62,7 @@ static store_progress map_some(int file, uintptr_t address) {
 }
 
 static store_progress fill_some(int file, uintptr_t address) {
-  switch (store_publish_some(file, address, NULL, store_now_ns() + STEP_NS)) {
+  switch (store_publish_some(file, address, store_now_ns() + STEP_NS)) {
     case STORE_FILLED:
       published_here |= (uint64_t)1 << file;
       return STORE_MORE;
@@ -78,7 +80,14 @@ static store_progress block_some(uintptr_t address, bool may_publish) {
     store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
     return STORE_REFUSED;
   }
-  if (store_blocks[file].sealed) return STORE_DONE;
+  const store_block* block = &store_blocks[file];
+  if (block->sealed && block->address == address) return STORE_DONE;
+  /* Somebody has changed the control area: it is another block's, or this one has a file. */
+  const int first = store_block_at(address);
+  if ((block->view && (block->layer || block->address != address)) || (first >= 0 && first != file)) {
+    store_refuse(SAMEPAGE_STORE_HOLDER);
+    return first >= 0 && first != file && store_blocks[first].sealed ? STORE_DONE : STORE_REFUSED;
+  }
   switch (store_file_state_of(file)) {
     case STORE_PUBLISHED:
       return map_some(file, address);
@@ -102,6 +111,7 @@ store_progress store_seal_some(bool may_publish) {
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   store_progress all = STORE_DONE;
   store_direct_end();
+  store_layers_give_up();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK; address < end && all != STORE_MORE;

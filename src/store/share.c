@@ -46,22 +46,31 @@ void store_process_is_forked(void) {
 
 /* ---- what malloc gives up ---- */
 
+/* The part of [begin, end) that lies in a block: pages; false if nothing of it is mapped from its file. */
+static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, unsigned* from, unsigned* to) {
+  if (!block->view || block->address >= end || block->address + STORE_BLOCK <= begin) return false;
+  *from = block->address > begin ? 0 : (unsigned)((begin - block->address) / STORE_PAGE);
+  *to = end - block->address > STORE_BLOCK ? STORE_PAGES : (unsigned)((end - block->address) / STORE_PAGE);
+  return store_pages_any(&block->mapped, *from, *to);
+}
+
 bool store_discard(uintptr_t begin, size_t size) {
-  if (!store_statistics.sealed && !store_direct_is_on()) return true;
+  if (!store_statistics.sealed && !store_direct_holds()) return true;
   const uintptr_t end = begin + size;
-  bool done = true;
+  unsigned from, to;
+  bool mapped = false, done = true;
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
   if (getpid() != process || !store_lock_in_malloc()) return false;
-  store_direct_discard(begin, size);
-  for (int file = 0; done && file < STORE_FILES; ++file) {
-    const store_block* block = &store_blocks[file];
-    if (!block->view || block->address >= end || block->address + STORE_BLOCK <= begin) continue;
-    const unsigned from = block->address > begin ? 0 : (unsigned)((begin - block->address) / STORE_PAGE),
-                   to = end - block->address > STORE_BLOCK ? STORE_PAGES
-                                                           : (unsigned)((end - block->address) / STORE_PAGE);
-    if (!store_pages_any(&block->mapped, from, to)) continue;
-    done = to - from >= SHORT_PURGE && discards++ < DISCARDS_MOST && store_block_discard(file, from, to);
-  }
+  for (int file = 0; file < STORE_FILES; ++file)
+    if (part_of(&store_blocks[file], begin, end, &from, &to)) {
+      mapped = true;
+      if (to - from < SHORT_PURGE) done = false;
+    }
+  /* All or nothing: a block's layers lie in what is mapped anew with it. */
+  if (mapped && done) done = discards++ < DISCARDS_MOST;
+  if (done) done = store_direct_discard(begin, size);
+  for (int file = 0; mapped && done && file < STORE_FILES; ++file)
+    if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
   store_unlock();
   return done;
 }

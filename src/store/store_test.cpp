@@ -302,14 +302,18 @@ TEST(Store, WhatIsFreedInTheStoreIsZeroWhenItComesBack) {
     ASSERT_TRUE(allocate_in_store()) << reasons();
     samepage_constant_begin();
     for (int i = 0; i < 20; ++i) {
-      const bool sealed = i == 10 && seal();
+      if (i == 10) {
+        EXPECT_TRUE(seal()) << reasons();
+      }
       auto* block = static_cast<unsigned char*>(calloc(1, kSize / 4));
       ASSERT_NE(block, nullptr);
-      EXPECT_TRUE(std::all_of(block, block + kSize / 4, [](unsigned char one) { return one == 0; }))
-          << i << sealed;
+      EXPECT_TRUE(std::all_of(block, block + kSize / 4, [](unsigned char one) { return one == 0; })) << i;
       memset(block, 0xff, kSize / 4);
       free(block);
-      mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);  // all arenas
+      EXPECT_EQ(mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0), 0);  // all arenas
+      if (i < 10) {
+        EXPECT_LT(anonymous(), kSize / 4);
+      }
     }
     samepage_scope_end();
   });
@@ -320,6 +324,7 @@ TEST(Store, NoWriteOfAnotherThreadIsLostWhenAllocationInTheStoreEnds) {
     in_a_process([round] {
       ASSERT_TRUE(allocate_in_store()) << reasons();
       Constants constants;
+      EXPECT_LT(anonymous(), kSize / 10);
       std::atomic<bool> stop = false;
       std::atomic<std::size_t> lost = 0, turns = 0;
       std::thread writer([&] {
@@ -339,7 +344,81 @@ TEST(Store, NoWriteOfAnotherThreadIsLostWhenAllocationInTheStoreEnds) {
       stop = true;
       writer.join();
       EXPECT_EQ(lost, 0u);
+      EXPECT_GE(store_statistics().sealed, kSize / 10 * 9);
     });
+}
+
+/// A fork after which neither sees what the other writes, and after which freed memory is zero.
+void expect_a_good_fork(Constants& constants) {
+  const pid_t child = fork();
+  if (child == 0) {
+    change(constants, 1);
+    _exit(is_changed(constants, 1) && constants.wrong() == 0 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(constants.wrong(), 0u);
+  EXPECT_FALSE(is_changed(constants, 1));
+  constants.release();
+  EXPECT_EQ(mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0), 0);
+  const ConstantScope scope;
+  auto* block = static_cast<unsigned char*>(calloc(1, kSize));
+  ASSERT_NE(block, nullptr);
+  EXPECT_TRUE(std::all_of(block, block + kSize, [](unsigned char one) { return one == 0; }));
+}
+
+TEST(Store, AProgramThatHasClosedTheFilesOfAllocationInTheStoreForksAllTheSame) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    Constants constants;
+    for (int fd = 3; fd < 1100; ++fd) close(fd);
+    expect_a_good_fork(constants);
+    EXPECT_EQ(store_statistics().sealed, 0u);
+  });
+}
+
+TEST(Store, FilesOfAllocationInTheStoreThatCannotBeSealedStayThisProcesss) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    Constants constants;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (read_symlink(entry, gone).string().find("samepage-store") == std::string::npos) continue;
+      const int fd = open(entry.path().c_str(), O_RDWR | O_CLOEXEC);
+      mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);  // no F_SEAL_WRITE after this
+      close(fd);
+    }
+    expect_a_good_fork(constants);
+    EXPECT_EQ(store_statistics().sealed, 0u);
+  });
+}
+
+TEST(Store, WhatAProgramDidToMemoryOfTheStoreStaysWhenItForks) {
+  in_a_process([] {
+    ASSERT_TRUE(allocate_in_store()) << reasons();
+    Constants constants;
+    ASSERT_EQ(mprotect(constants.page(100), 16 * kPage, PROT_READ), 0);
+    void* own = mmap(constants.page(2000), 8 * kPage, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    ASSERT_EQ(own, constants.page(2000));
+    memset(own, 0x5a, 8 * kPage);
+    for (std::size_t page = 4000; page < 8000; page += 40)  // holes
+      ASSERT_EQ(madvise(constants.page(page), 20 * kPage, MADV_REMOVE), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int null = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+      const bool is_protected = read(null, constants.page(100), 1) == -1 && errno == EFAULT;
+      const bool is_own = constants.page(2000)[5] == 0x5a && constants.page(2007)[5] == 0x5a;
+      memset(constants.page(4000), 7, 20 * kPage);
+      _exit(is_protected && is_own ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(constants.page(4000)[0], 0);
+    EXPECT_EQ(constants.page(2000)[5], 0x5a);
+  });
 }
 
 TEST(Store, FreedConstantsAreZeroWhenTheyComeBackFromCalloc) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "store/holder.h"
 #include "store/pages.h"
 #include "store/system.h"
 
@@ -71,22 +72,21 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
   add_stretch(survey, first, end > to ? to : end);
 }
 
-bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
-  static char text[1 << 16]; /* the store's lock guards it */
+enum { TEXT = 1 << 16 };
+
+/* Calls `each` with every line of /proc/self/maps, of which `text` holds some; false if it cannot be read. */
+static bool for_each_line(char* text, void (*each)(const char* line, void* context), void* context) {
   size_t held = 0;
-  survey->maps = survey->stretch_count = 0;
-  survey->async_io = false;
-  survey->locked = locks_what_is_mapped_anew(survey->has_locked);
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   long got;
-  while ((got = store_call(SYS_read, fd, text + held, sizeof text - 1 - held)) > 0) {
+  while ((got = store_call(SYS_read, fd, text + held, TEXT - 1 - held)) > 0) {
     held += (size_t)got;
     text[held] = 0;
     char *line = text, *newline;
     while ((newline = strchr(line, '\n'))) {
       *newline = 0;
-      read_line(survey, line, begin, end);
+      each(line, context);
       line = newline + 1;
     }
     held -= (size_t)(line - text);
@@ -94,4 +94,48 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   }
   store_call(SYS_close, fd);
   return got == 0;
+}
+
+struct range {
+  store_survey* survey;
+  uintptr_t begin, end;
+};
+
+static void survey_line(const char* line, void* context) {
+  const struct range* range = context;
+  read_line(range->survey, line, range->begin, range->end);
+}
+
+bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
+  survey->maps = survey->stretch_count = 0;
+  survey->async_io = false;
+  survey->locked = locks_what_is_mapped_anew(survey->has_locked);
+  static char text[TEXT]; /* the store's lock guards it */
+  return for_each_line(text, survey_line, &(struct range){survey, begin, end});
+}
+
+struct shared {
+  uintptr_t begin, end;
+  void (*each)(const store_mapping* it, void* context);
+  void* context;
+};
+
+static void shared_line(const char* line, void* context) {
+  const struct shared* shared = context;
+  char* at;
+  store_mapping it = {.begin = strtoul(line, &at, 16)};
+  it.end = strtoul(at + 1, &at, 16);
+  if (it.begin < shared->begin || it.end > shared->end || at[4] != 's' ||
+      !strstr(at, "/memfd:" STORE_FILE_NAME))
+    return;
+  it.protection =
+      (at[1] == 'r' ? PROT_READ : 0) | (at[2] == 'w' ? PROT_WRITE : 0) | (at[3] == 'x' ? PROT_EXEC : 0);
+  it.offset = strtoul(at + 5, NULL, 16);
+  shared->each(&it, shared->context);
+}
+
+bool store_survey_shared(uintptr_t begin, uintptr_t end, void (*each)(const store_mapping* it, void* context),
+                         void* context) {
+  static char text[TEXT]; /* another one: `each` may begin a batch */
+  return for_each_line(text, shared_line, &(struct shared){begin, end, each, context});
 }

@@ -24,3 +24,14 @@ typedef struct {
 /* False if /proc cannot be read. */
 bool store_survey_process(store_survey* survey);
 bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end);
+
+/* A shared mapping of a store's file. */
+typedef struct {
+  uintptr_t begin, end;
+  size_t offset;  /* in the file */
+  int protection; /* PROT_READ … */
+} store_mapping;
+
+/* Calls `each` for those in [begin, end), which may map them anew. */
+bool store_survey_shared(uintptr_t begin, uintptr_t end, void (*each)(const store_mapping* it, void* context),
+                         void* context);

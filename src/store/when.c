@@ -107,6 +107,7 @@ static store_work pass_due(int64_t now, bool idle) {
     return idle || now - atomic_load(&waited_at) >= WAITS_NS || now - since >= OVERDUE_NS ? STORE_PAID_PASS
                                                                                           : STORE_NOTHING;
   }
+  if (!under_way) atomic_store(&paid_since, 0);
   return idle && (under_way || store_pace_idle(now)) ? STORE_IDLE_PASS : STORE_NOTHING;
 }
 

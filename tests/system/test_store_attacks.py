@@ -37,8 +37,11 @@ for line in sys.stdin:
     elif line == "change\n":
         for page in range(1000, 3000): data[page * 4096 + 9] ^= 1
         was = zlib.crc32(data)
-        for _ in range(4): libc.samepage_reshare()
+        for _ in range(3): libc.samepage_reshare()
         print(statistics()["resealed"], flush=True)
+    elif line == "published\n":
+        libc.samepage_reshare()
+        print(statistics()["published"], flush=True)
     elif line == "fork\n":
         print(child(lambda: True), flush=True)
     elif line == "found\n":
@@ -58,7 +61,7 @@ for line in sys.stdin:
 class Attacker:
     """Holds a store as a launcher does (src/store/holder.h), and one victim that uses it."""
 
-    def __init__(self, tmp_path, control=CONTROL, seals=SHRINK | GROW | SEAL, at=None):
+    def __init__(self, tmp_path, control=CONTROL, seals=SHRINK | GROW | SEAL, at=None, reseal="on"):
         self.files = []
         first = 700
         for number in range(FILES + 1):
@@ -73,7 +76,8 @@ class Attacker:
         at = at or f"{VERSION}:{os.getpid()}:{first}:{FILES}"
         self.victim = subprocess.Popen([PYTHON, "-c", PRELUDE + VICTIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, text=True,
-                                       env=environment(tmp_path, SAMEPAGE_STORE="manual", SAMEPAGE_STORE_AT=at))
+                                       env=environment(tmp_path, SAMEPAGE_STORE="manual", SAMEPAGE_STORE_AT=at,
+                                                       SAMEPAGE_RESEAL=reseal))
         self.data = int(self.victim.stdout.readline())
         self.block = self.data // BLOCK * BLOCK
 
@@ -186,14 +190,33 @@ def test_a_published_layer_is_compared_before_it_is_mapped(attack, change, is_us
     attacker.end()
 
 
-@pytest.mark.parametrize("has_forked", [False, True])
-def test_hashes_of_private_pages_are_not_told_to_workers_who_may_be_of_another_user(attack, has_forked):
-    attacker = attack()
+NOTES = slice(1 << 14, CONTROL)
+
+
+@pytest.mark.parametrize("reseal, has_forked, tells", [("on", False, True), ("on", True, False),
+                                                       ("auto", False, os.geteuid() != 0), ("off", False, False)])
+def test_hashes_of_private_pages_are_told_to_nobody_who_may_be_another_user(attack, reseal, has_forked, tells):
+    attacker = attack(reseal=reseal)
     assert attacker.ask("seal") == ["0"]
     if has_forked:
         assert attacker.ask("fork") == ["True"]
     attacker.ask("change")
-    assert any(attacker.control[1 << 14:]) != has_forked
+    assert any(attacker.control[NOTES]) == tells
+    attacker.end()
+
+
+@pytest.mark.parametrize("forge", [lambda note: note ^ 1, lambda note: note ^ 1 << 40, lambda note: 1, lambda note: 1 << 60],
+                         ids=["another-writer", "another-hash", "no-hash", "no-writer"])
+def test_nobody_gets_private_pages_published_by_a_note_of_what_he_does_not_have(attack, forge):
+    attacker = attack()
+    assert attacker.ask("seal") == ["0"]
+    before = int(attacker.ask("published")[0])
+    attacker.ask("change")
+    for _ in range(3):
+        notes = memoryview(bytearray(attacker.control[NOTES])).cast("Q")
+        assert sum(1 for note in notes if note) > 1000
+        attacker.control[NOTES] = b"".join((forge(note) if note else 0).to_bytes(8, "little") for note in notes)
+        assert int(attacker.ask("published")[0]) == before
     attacker.end()
 
 

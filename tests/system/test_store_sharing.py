@@ -172,7 +172,7 @@ for own in range(3):
         os._exit(0 if worker(own) else 1)
     pids.append(pid)
 print([os.waitpid(pid, 0)[1] for pid in pids])
-""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+""", mode="auto", SAMEPAGE_STORE_MIN="1M", SAMEPAGE_RESEAL="on")
     assert said == ["[0, 0, 0]"]
 
 

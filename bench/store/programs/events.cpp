@@ -4,7 +4,8 @@
 // events KIND MB WORKERS EVENTS; KIND is what an event does to the table:
 //   pointers   2000 shared_ptrs are copied and dropped
 //   mixed      50, or 20,000 in every tenth event, in which 20 entries are changed for good
-//   rewrite    the next EVENTS-th part of the table is changed for good
+//   rewrite    the next EVENTS-th part of the table is changed for good, by each worker in its own way
+//   alike      the same, by all in the same way
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,9 +59,10 @@ double process(const std::string& kind, Table& table, std::uint64_t event, std::
                std::uint64_t worker) {
   Random random(event * 100 + worker);
   if (kind == "pointers") return look_up(table, random, 2000);
-  if (kind == "rewrite") {
+  if (kind == "rewrite" || kind == "alike") {
+    const std::uint64_t way = kind == "alike" ? 0 : worker;
     const std::size_t begin = event * table.size() / events, end = (event + 1) * table.size() / events;
-    for (std::size_t n = begin; n < end && n < table.size(); ++n) change(*table[n], event + 1);
+    for (std::size_t n = begin; n < end && n < table.size(); ++n) change(*table[n], way * events + event + 1);
     return look_up(table, random, 50);
   }
   const bool heavy = event % 10 == 9;
