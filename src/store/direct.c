@@ -78,8 +78,8 @@ static void map_part(uintptr_t begin, uintptr_t end) {
       for (uintptr_t at = begin; at < end; at += STORE_PAGE)
         store_pages_add(&pages[file], (unsigned)((at - block) / STORE_PAGE));
     else /* the plain memory that was there may be gone */
-      mmap((void*)begin, size, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+      (void)mmap((void*)begin, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   }
   store_call(SYS_close, fd);
 }
@@ -166,8 +166,8 @@ static void make_private(const store_mapping* it, void* is_undisturbed) {
   if (!done) { /* better no memory in the children than memory in common with them */
     store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
     if (fd >= 0)
-      mmap((void*)it->begin, size, it->protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-           (off_t)it->offset);
+      (void)mmap((void*)it->begin, size, it->protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
+                 (off_t)it->offset);
     madvise((void*)it->begin, size, MADV_DONTFORK);
   } else if (fd < 0) {
     for (uintptr_t at = it->begin; file >= 0 && at < it->end; at += STORE_PAGE)

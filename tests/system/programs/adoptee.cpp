@@ -156,8 +156,8 @@ struct Socket {
   }
 };
 
-/// How long it took is not asked: a socket's limit counts the kernel's ticks, of which one that came late makes
-/// the wait shorter.
+/// How long it took is not asked: a socket's limit counts the kernel's ticks, of which one that came late
+/// makes the wait shorter.
 void limited_receive() {
   static const Socket socket;
   char byte;
