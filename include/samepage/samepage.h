@@ -68,10 +68,11 @@ SAMEPAGE_API int samepage_seal(void);
 /* Has constants allocated in the store's memory from here on, so that sealing them copies nothing: it takes
  * some milliseconds per GB, at the first fork or samepage_seal(), where this ends. For a process that
  * initialises and then forks workers; to be called before it allocates much. Until then it may make children
- * through libc's fork, vfork, posix_spawn and system alone (not with clone(2), nor _Fork), and must leave its
- * high descriptors open: its children might miss memory otherwise. What it has locked is not locked after it,
- * and such memory has no 2 MB pages. SAMEPAGE_NOTHING_DONE: it has relatives already, there are no memory
- * files, or a limit (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. */
+ * through libc's fork, vfork, posix_spawn and system alone (not with clone(2), nor _Fork), may have no read
+ * into such memory under way at its first fork nor buffers of it registered with the kernel (O_DIRECT,
+ * io_uring), and must leave its high descriptors open: its children might miss memory otherwise. What it has
+ * locked is not locked after it, and such memory has no 2 MB pages. SAMEPAGE_NOTHING_DONE: it has relatives
+ * already, there are no memory files, or a limit (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. */
 SAMEPAGE_API int samepage_allocate_in_store(void);
 
 /* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 µs per

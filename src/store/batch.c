@@ -85,13 +85,30 @@ void store_batch_end(void) {
   if (pause > store_statistics.longest_pause) store_statistics.longest_pause = pause;
 }
 
-bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
-  for (unsigned i = 0; begin < end && i < survey.stretch_count; ++i) {
-    if (survey.stretches[i].end <= begin) continue;
-    if (survey.stretches[i].begin >= end) return false;
-    *first = survey.stretches[i].begin > begin ? survey.stretches[i].begin : begin;
-    *last = survey.stretches[i].end < end ? survey.stretches[i].end : end;
-    return true;
+static bool find_stretch(uintptr_t begin, uintptr_t end, bool of_store, uintptr_t* first, uintptr_t* last) {
+  unsigned low = 0, high = survey.stretch_count; /* the first that ends behind `begin` */
+  while (low < high) {
+    const unsigned middle = low + (high - low) / 2;
+    if (survey.stretches[middle].end <= begin)
+      low = middle + 1;
+    else
+      high = middle;
   }
-  return false;
+  while (low < survey.stretch_count && of_store && !survey.stretches[low].of_store) ++low;
+  if (begin >= end || low == survey.stretch_count || survey.stretches[low].begin >= end) return false;
+  *first = survey.stretches[low].begin > begin ? survey.stretches[low].begin : begin;
+  *last = survey.stretches[low].end < end ? survey.stretches[low].end : end;
+  return true;
+}
+
+bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
+  if (!find_stretch(begin, end, false, first, last)) return false;
+  uintptr_t next;
+  while (*last < end && find_stretch(*last, *last + 1, false, &next, &next))
+    find_stretch(*last, end, false, &next, last);
+  return true;
+}
+
+bool store_batch_of_store(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
+  return find_stretch(begin, end, true, first, last);
 }

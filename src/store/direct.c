@@ -22,7 +22,7 @@
 #include "store/survey.h"
 #include "store/system.h"
 
-enum { COPIED_AT_ONCE = 2 << 20, TRIES = 8, NEVER_OVERCOMMIT = 2 };
+enum { COPIED_AT_ONCE = 2 << 20, TRIES = 8, MAPPINGS_MOST = 8192, NEVER_OVERCOMMIT = 2 };
 
 static atomic_bool on, holds;
 /* Pages that are mapped from a file that is not, or could not be, made store_blocks' own: shared while `on`,
@@ -101,8 +101,10 @@ void store_direct_grown(uintptr_t begin, size_t size) {
 }
 
 static bool make_zero(uintptr_t begin, size_t size) {
+  static unsigned mappings;
   if (atomic_load(&on)) return madvise((void*)begin, size, MADV_REMOVE) == 0;
-  return mmap((void*)begin, size, PROT_READ | PROT_WRITE,
+  return mappings++ < MAPPINGS_MOST &&
+         mmap((void*)begin, size, PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == (void*)begin;
 }
 
@@ -132,9 +134,10 @@ static bool copy_out(const store_mapping* it) {
     const size_t size = it->end - at < COPIED_AT_ONCE ? it->end - at : COPIED_AT_ONCE;
     void* copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (copy == MAP_FAILED) return false;
-    if (it->protection & PROT_READ) memcpy(copy, (void*)at, size);
-    mprotect(copy, size, it->protection);
-    if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) {
+    const bool readable = (it->protection & PROT_READ) || mprotect((void*)at, size, PROT_READ) == 0;
+    if (readable) memcpy(copy, (void*)at, size);
+    if (!readable || mprotect(copy, size, it->protection) ||
+        mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) {
       munmap(copy, size);
       return false;
     }
@@ -156,27 +159,36 @@ static bool copy_out_alone(const store_mapping* it) {
 /* Another thread may write meanwhile: before to the file, after it to a copy of its own. What the program has
  * done to its memory stays: protection, and mappings of its own. */
 static void make_private(const store_mapping* it, void* is_undisturbed) {
+  void* at = (void*)it->begin;
   const uintptr_t block = block_of(it->begin);
   const size_t size = it->end - it->begin;
-  const int file = file_at(block), fd = file < 0 ? -1 : store_file_writer(file);
-  const bool done =
-      fd >= 0 ? mmap((void*)it->begin, size, it->protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
-                     (off_t)it->offset) == (void*)it->begin
-              : copy_out_alone(it);
-  if (!done) { /* better no memory in the children than memory in common with them */
-    store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
-    if (fd >= 0)
-      (void)mmap((void*)it->begin, size, it->protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-                 (off_t)it->offset);
-    madvise((void*)it->begin, size, MADV_DONTFORK);
-  } else if (fd < 0) {
-    for (uintptr_t at = it->begin; file >= 0 && at < it->end; at += STORE_PAGE)
-      store_pages_remove(&pages[file], (unsigned)((at - block) / STORE_PAGE));
-  } else if (*(bool*)is_undisturbed && (it->protection & PROT_WRITE)) {
+  const int file = file_at(block), fd = file < 0 ? -1 : store_file_held(file);
+  const int kind = MAP_NORESERVE | MAP_FIXED;
+  if (fd < 0 ? copy_out_alone(it)
+             : mmap(at, size, it->protection, MAP_PRIVATE | kind, fd, (off_t)it->offset) == at) {
+    for (uintptr_t page = it->begin; fd >= 0 && page < it->end; page += STORE_PAGE)
+      store_pages_add(&pages[file], (unsigned)((page - block) / STORE_PAGE));
     /* A core dump leaves out what never had a page of its own. */
-    atomic_fetch_or((_Atomic(unsigned char)*)it->begin, 0);
+    if (fd >= 0 && *(bool*)is_undisturbed && (it->protection & PROT_WRITE))
+      atomic_fetch_or((_Atomic(unsigned char)*)at, 0);
+    return;
   }
-  if (fd >= 0) store_call(SYS_close, fd);
+  store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
+  if (fd >= 0) (void)mmap(at, size, it->protection, MAP_SHARED | kind, fd, (off_t)it->offset);
+  madvise(at, size, MADV_DONTFORK); /* better no memory in the children than memory in common with them */
+}
+
+/* Without /proc: all that was mapped once. */
+static void make_all_private(const store_pages* were, bool* undisturbed) {
+  for (int file = 0; file < STORE_FILES; ++file)
+    for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
+      for (run = page; run < STORE_PAGES && store_pages_has(&were[file], run); ++run) {
+      }
+      const size_t offset = (size_t)page * STORE_PAGE;
+      const store_mapping it = {blocks[file] + offset, blocks[file] + (uintptr_t)run * STORE_PAGE, offset,
+                                PROT_READ | PROT_WRITE};
+      if (run > page) make_private(&it, undisturbed);
+    }
 }
 
 /* What this process holds of the file is the store's now. */
@@ -195,31 +207,45 @@ static bool take_block(int file, uintptr_t block) {
   return true;
 }
 
+/* What the kernel writes to by itself goes on into the file's page, and no thread may wait for a futex there,
+ * which the kernel knows by the file: a stop makes it wait anew. */
+static bool is_undisturbed(store_survey* survey, uintptr_t begin, uintptr_t end) {
+  if (!store_survey_process(survey) || !store_survey_maps(survey, begin, end))
+    return store_refuse(SAMEPAGE_STORE_PAGEMAP);
+  if (survey->pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
+  return !survey->async_io || store_refuse(SAMEPAGE_STORE_ASYNC_IO);
+}
+
+static void wake_waiters(const store_survey* survey) {
+  if (survey->threads > 1 && store_batch_begin(0)) store_batch_end();
+}
+
 void store_direct_end(void) {
   if (!atomic_load(&on)) return;
   static store_survey survey;
+  static store_pages were[STORE_FILES];
   const uint64_t all = ~(uint64_t)0;
   uint64_t before = 0;
   store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all); /* a handler may write, too */
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
-  /* What the kernel writes to goes on into the file's page: then that must stay this process's own. */
-  bool undisturbed = store_survey_process(&survey) && !survey.pinned &&
-                     store_survey_maps(&survey, begin, end) && !survey.async_io;
-  store_survey_shared(begin, end, make_private, &undisturbed);
+  bool undisturbed = is_undisturbed(&survey, begin, end), left = false;
+  memcpy(were, pages, sizeof were);
+  memset(pages, 0, sizeof pages);
+  if (!store_survey_shared(begin, end, make_private, &undisturbed)) make_all_private(were, &undisturbed);
   atomic_store(&on, false);
-  bool left = false;
   for (int file = 0; file < STORE_FILES; ++file) {
-    if (!store_pages_any(&pages[file], 0, STORE_PAGES)) continue;
-    if (undisturbed && take_block(file, blocks[file])) {
+    if (!blocks[file]) continue;
+    if (undisturbed && store_pages_any(&pages[file], 0, STORE_PAGES) && take_block(file, blocks[file])) {
       pages[file] = (store_pages){{0}};
     } else { /* mapped by this process and its children as it is */
       store_file_disown(file);
-      left = true;
+      left = left || store_pages_any(&pages[file], 0, STORE_PAGES);
     }
   }
   atomic_store(&holds, left);
+  wake_waiters(&survey);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }

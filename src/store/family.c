@@ -258,6 +258,15 @@ static int open_verified(int file, int flags) {
   return -1;
 }
 
+int store_file_held(int file) {
+  struct stat status;
+  const int fd = files[file].fd;
+  return !holder && fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == files[file].device &&
+                 status.st_ino == files[file].inode
+             ? fd
+             : -1;
+}
+
 int store_file_writer(int file) {
   return file_size_is_limited() ? -1 : open_verified(file, O_RDWR);
 }

@@ -43,6 +43,9 @@ bool store_file_may_be_claimed(void);
 bool store_file_claimed(int file);
 /* A descriptor for writing, verified to be the file, to be closed by the caller; -1. */
 int store_file_writer(int file);
+/* The descriptor that this process itself holds, verified to be the file, not to be closed; -1. Needs neither
+ * /proc nor a free descriptor. */
+int store_file_held(int file);
 /* Seals the file and tells the family. */
 bool store_file_publish(int file);
 /* Gives a claim up, this process's or a dead one's: what was written goes back at once, nobody will ever map

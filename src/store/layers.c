@@ -225,7 +225,7 @@ bool store_layers_publish_some(int64_t longest_ns) {
 
 void store_layers_forked(bool in_child) {
   has_forked = !in_child;
-  if (!in_child) return;
+  if (!in_child) store_layers_give_up();
   publishing = -1;
   common_in = 0;
 }

@@ -99,7 +99,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
     bool equal = false;
     const uintptr_t at = address + (uintptr_t)page * STORE_PAGE;
     if (at >= last &&
-        !store_batch_usable(at, address + (uintptr_t)(begin + STORE_CHUNK) * STORE_PAGE, &first, &last))
+        !store_batch_of_store(at, address + (uintptr_t)(begin + STORE_CHUNK) * STORE_PAGE, &first, &last))
       break;
     if (at >= first && store_pages_has(&block->mapped, page)) {
       const uint64_t entry = entries[page - begin];
@@ -126,7 +126,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
   if (rewritten >= MOSTLY_REWRITTEN + from_layers) {
     const uintptr_t from = address + (uintptr_t)begin * STORE_PAGE;
     const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
-    if (store_batch_usable(from, to, &first, &last) && first == from && last == to)
+    if (store_batch_of_store(from, to, &first, &last) && first == from && last == to)
       store_block_unmap(file, begin, begin + STORE_CHUNK);
   }
 }

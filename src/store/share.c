@@ -24,6 +24,7 @@ enum {
   SHORT_PURGE = 16,         /* pages; fewer are not worth two more mappings */
   DISCARDS_MOST = 8192,     /* mappings that purging may cost */
   PATIENCE_NS = 2000000000, /* with others that publish */
+  LONGEST_S = 60,           /* of a seal: somebody in the family takes the work away again and again */
   TRIES = 8,                /* where a thread did not stop in time */
   NAP_NS = 1000000,
 };
@@ -130,8 +131,9 @@ int samepage_seal(void) {
   const int64_t until = store_now_ns() + PATIENCE_NS;
   store_progress progress;
   int tries = TRIES;
-  while ((progress = seal_locked()) == STORE_MORE || (progress == STORE_WAITING && store_now_ns() < until) ||
-         (progress == STORE_REFUSED && --tries))
+  const int64_t latest = store_now_ns() + LONGEST_S * INT64_C(1000000000);
+  while (((progress = seal_locked()) == STORE_MORE && store_now_ns() < latest) ||
+         (progress == STORE_WAITING && store_now_ns() < until) || (progress == STORE_REFUSED && --tries))
     if (progress != STORE_MORE) nap();
   if (progress == STORE_WAITING) store_refuse(SAMEPAGE_STORE_BUSY);
   const int result = finish(progress == STORE_DONE);
@@ -163,8 +165,12 @@ static bool unseal_block(int file) {
   if (!block->view) return true;
   if (!store_batch_begin(STORE_BATCH_NS)) return false;
   bool good = true;
-  for (unsigned page = 0; good && page < STORE_PAGES; page += STORE_CHUNK)
-    good = store_block_unmap(file, page, page + STORE_CHUNK);
+  uintptr_t first = block->address, last;
+  const uintptr_t end = first + STORE_BLOCK;
+  for (; good && store_batch_of_store(first, end, &first, &last); first = last)
+    good = store_block_unmap(file, (unsigned)((first - block->address) / STORE_PAGE),
+                             (unsigned)((last - block->address) / STORE_PAGE));
+  if (store_pages_any(&block->mapped, 0, STORE_PAGES)) good = false; /* what the program has protected */
   store_block_forget(file);
   if (good) store_block_drop(file);
   store_batch_end();
@@ -176,7 +182,7 @@ bool store_turn_off(void) {
   store_lock();
   store_config.mode = STORE_OFF;
   atomic_store(&store_awake, false);
-  if (getpid() == process) store_direct_end(), store_publish_give_up();
+  if (getpid() == process) store_direct_end(), store_layers_give_up(), store_publish_give_up();
   for (int file = 0; file < STORE_FILES; ++file)
     if (!unseal_block(file)) good = false;
   store_unlock();

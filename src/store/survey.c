@@ -27,12 +27,15 @@ bool store_survey_process(store_survey* survey) {
   return survey->threads > 0;
 }
 
-static void add_stretch(store_survey* survey, uintptr_t begin, uintptr_t end) {
-  if (survey->stretch_count && survey->stretches[survey->stretch_count - 1].end == begin) {
-    survey->stretches[survey->stretch_count - 1].end = end;
+static void add_stretch(store_survey* survey, uintptr_t begin, uintptr_t end, bool of_store) {
+  const unsigned last = survey->stretch_count - 1;
+  if (survey->stretch_count && survey->stretches[last].end == begin &&
+      survey->stretches[last].of_store == of_store) {
+    survey->stretches[last].end = end;
   } else if (survey->stretch_count < STORE_STRETCHES) {
     survey->stretches[survey->stretch_count].begin = begin;
-    survey->stretches[survey->stretch_count++].end = end;
+    survey->stretches[survey->stretch_count].end = end;
+    survey->stretches[survey->stretch_count++].of_store = of_store;
   }
 }
 
@@ -66,10 +69,11 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
   while (*name == ' ') ++name;
   if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
   if (end <= from || begin >= to || strncmp(at, " rw-p ", 6) != 0) return;
-  if (*name && strncmp(name, "[anon:", 6) != 0 && strncmp(name, "/memfd:samepage-store ", 22) != 0) return;
+  const bool of_store = strncmp(name, "/memfd:" STORE_FILE_NAME " ", sizeof "/memfd:" STORE_FILE_NAME) == 0;
+  if (*name && strncmp(name, "[anon:", 6) != 0 && !of_store) return;
   const uintptr_t first = begin < from ? from : begin;
   if (survey->has_locked && is_locked(first)) survey->locked = true;
-  add_stretch(survey, first, end > to ? to : end);
+  add_stretch(survey, first, end > to ? to : end, of_store);
 }
 
 enum { TEXT = 1 << 16 };

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_STRETCHES = 256 };
+enum { STORE_STRETCHES = 4096 };
 
 typedef struct {
   unsigned threads;
@@ -17,7 +17,8 @@ typedef struct {
   /* Private read-write mappings of no file, or of the store's files, in the range that was asked for. */
   struct {
     uintptr_t begin, end;
-  } stretches[STORE_STRETCHES];
+    bool of_store;
+  } stretches[STORE_STRETCHES]; /* ascending */
   unsigned stretch_count;
 } store_survey;
 
