@@ -75,4 +75,4 @@ def kill_and_resume(start, who, kills, longest, chance):
             return words, killed
         assert job.returncode in (1, -9), errors
         if job.returncode == 1:
-            assert f"the {who} was killed by signal 9" in errors
+            assert f"the {who} was killed by signal 9" in errors, errors
