@@ -54,8 +54,9 @@ def kill_workers(job, kills, chance, longest=0.02):
 
 def kill_and_resume(start, who, kills, longest, chance):
     """Starts a job again and again, and kills its supervisor, reader or writer so often, each at a random moment within
-    `longest` seconds of its being there. Returns what the last, which was left alone, said, and how many were killed."""
-    killed = 0
+    `longest` seconds of its being there. Returns what the last, which was left alone, said, and how many were killed; None for
+    what it said if the supervisor was killed when all was done, before it had said so."""
+    killed, was_killed = 0, False
     while True:
         job = start()
         wait_until(lambda: job.poll() is not None or len(descendants(job.pid)) >= 2)  # writer and reader
@@ -73,6 +74,9 @@ def kill_and_resume(start, who, kills, longest, chance):
         wait_until(lambda: not any(alive(pid) for pid in everyone))
         if job.returncode == 0:
             return words, killed
+        if was_killed and "exists already" in errors:
+            return None, killed
+        was_killed = job.returncode == -9
         assert job.returncode in (1, -9), errors
         if job.returncode == 1:
             assert f"the {who} was killed by signal 9" in errors, errors
