@@ -103,9 +103,8 @@ static bool find_stretch(uintptr_t begin, uintptr_t end, bool of_store, uintptr_
 
 bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
   if (!find_stretch(begin, end, false, first, last)) return false;
-  uintptr_t next;
-  while (*last < end && find_stretch(*last, *last + 1, false, &next, &next))
-    find_stretch(*last, end, false, &next, last);
+  uintptr_t next, to;
+  while (find_stretch(*last, end, false, &next, &to) && next == *last) *last = to;
   return true;
 }
 

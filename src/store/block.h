@@ -40,8 +40,7 @@ void store_block_drop(int file);
  * was mapped. */
 bool store_block_map(int file, unsigned begin, unsigned end);
 
-/* The same for pages of a layer that are private copies of the file `under` now: most must be equal to the
- * layer's. */
+/* The same for pages of a layer that are private copies of the file `under` now. */
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end);
 
 /* Makes [begin, end) of the block plain memory with the bytes it has. */

@@ -17,9 +17,9 @@
 typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED } store_file_state;
 
 struct store_entry {
-  STORE_SHARED(uintptr_t)
-  address;                        /* of the block, plus the number of the layer (layers.h); 0: the file is
-                                   * nobody's yet; never changes after */
+  /* Of the block, plus the number of the layer (layers.h); 0: the file is nobody's yet. Never changes after.
+   */
+  STORE_SHARED(uintptr_t) address;
   STORE_SHARED(int) publisher;    /* PID */
   STORE_SHARED(int64_t) heard_ms; /* from it */
   STORE_SHARED(unsigned) state;   /* store_file_state, or one of family.c's own */

@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "heap/window.h"
 #include "store/batch.h"
@@ -67,7 +65,7 @@ bool store_direct_holds(void) {
 
 static void map_part(uintptr_t begin, uintptr_t end) {
   const uintptr_t block = block_of(begin);
-  const int file = store_family_file(block), fd = file < 0 ? -1 : store_file_writer(file);
+  const int file = store_family_file(block), fd = file < 0 ? -1 : store_file_held(file);
   if (fd < 0) return;
   const size_t size = end - begin;
   blocks[file] = block;
@@ -81,7 +79,6 @@ static void map_part(uintptr_t begin, uintptr_t end) {
       (void)mmap((void*)begin, size, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   }
-  store_call(SYS_close, fd);
 }
 
 void store_direct_grown(uintptr_t begin, size_t size) {
@@ -116,8 +113,7 @@ bool store_direct_discard(uintptr_t begin, size_t size) {
     const unsigned from = begin > block ? (unsigned)((begin - block) / STORE_PAGE) : 0,
                    to = end - block < STORE_BLOCK ? (unsigned)((end - block) / STORE_PAGE) : STORE_PAGES;
     for (unsigned page = from, run; file >= 0 && done && page < to; page = run + 1) {
-      for (run = page; run < to && store_pages_has(&pages[file], run); ++run) {
-      }
+      run = store_pages_run(&pages[file], page, to);
       if (run == page) continue;
       done = make_zero(block + (uintptr_t)page * STORE_PAGE, (size_t)(run - page) * STORE_PAGE);
       for (; done && !atomic_load(&on) && page < run; ++page) store_pages_remove(&pages[file], page);
@@ -156,34 +152,39 @@ static bool copy_out_alone(const store_mapping* it) {
   return store_survey_process(&survey) && survey.threads == 1 && copy_out(it);
 }
 
+static bool map_anew(const store_mapping* it, int how, int fd) {
+  void* at = (void*)it->begin;
+  return mmap(at, it->end - it->begin, it->protection, how | MAP_NORESERVE | MAP_FIXED, fd,
+              (off_t)it->offset) == at;
+}
+
+static void note_private(int file, const store_mapping* it, bool undisturbed) {
+  const uintptr_t block = blocks[file];
+  for (uintptr_t at = it->begin; at < it->end; at += STORE_PAGE)
+    store_pages_add(&pages[file], (unsigned)((at - block) / STORE_PAGE));
+  /* A core dump leaves out what never had a page of its own. */
+  if (undisturbed && (it->protection & PROT_WRITE)) atomic_fetch_or((_Atomic(unsigned char)*)it->begin, 0);
+}
+
 /* Another thread may write meanwhile: before to the file, after it to a copy of its own. What the program has
  * done to its memory stays: protection, and mappings of its own. */
 static void make_private(const store_mapping* it, void* is_undisturbed) {
-  void* at = (void*)it->begin;
-  const uintptr_t block = block_of(it->begin);
-  const size_t size = it->end - it->begin;
-  const int file = file_at(block), fd = file < 0 ? -1 : store_file_held(file);
-  const int kind = MAP_NORESERVE | MAP_FIXED;
-  if (fd < 0 ? copy_out_alone(it)
-             : mmap(at, size, it->protection, MAP_PRIVATE | kind, fd, (off_t)it->offset) == at) {
-    for (uintptr_t page = it->begin; fd >= 0 && page < it->end; page += STORE_PAGE)
-      store_pages_add(&pages[file], (unsigned)((page - block) / STORE_PAGE));
-    /* A core dump leaves out what never had a page of its own. */
-    if (fd >= 0 && *(bool*)is_undisturbed && (it->protection & PROT_WRITE))
-      atomic_fetch_or((_Atomic(unsigned char)*)at, 0);
+  const int file = file_at(block_of(it->begin)), fd = file < 0 ? -1 : store_file_held(file);
+  if (fd < 0 ? copy_out_alone(it) : map_anew(it, MAP_PRIVATE, fd)) {
+    if (fd >= 0) note_private(file, it, *(bool*)is_undisturbed);
     return;
   }
   store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
-  if (fd >= 0) (void)mmap(at, size, it->protection, MAP_SHARED | kind, fd, (off_t)it->offset);
-  madvise(at, size, MADV_DONTFORK); /* better no memory in the children than memory in common with them */
+  if (fd >= 0) map_anew(it, MAP_SHARED, fd);
+  /* Better no memory in the children than memory in common with them. */
+  madvise((void*)it->begin, it->end - it->begin, MADV_DONTFORK);
 }
 
 /* Without /proc: all that was mapped once. */
 static void make_all_private(const store_pages* were, bool* undisturbed) {
   for (int file = 0; file < STORE_FILES; ++file)
     for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
-      for (run = page; run < STORE_PAGES && store_pages_has(&were[file], run); ++run) {
-      }
+      run = store_pages_run(&were[file], page, STORE_PAGES);
       const size_t offset = (size_t)page * STORE_PAGE;
       const store_mapping it = {blocks[file] + offset, blocks[file] + (uintptr_t)run * STORE_PAGE, offset,
                                 PROT_READ | PROT_WRITE};
@@ -207,8 +208,7 @@ static bool take_block(int file, uintptr_t block) {
   return true;
 }
 
-/* What the kernel writes to by itself goes on into the file's page, and no thread may wait for a futex there,
- * which the kernel knows by the file: a stop makes it wait anew. */
+/* What the kernel writes to by itself goes on into the file's page: nobody else may have that. */
 static bool is_undisturbed(store_survey* survey, uintptr_t begin, uintptr_t end) {
   if (!store_survey_process(survey) || !store_survey_maps(survey, begin, end))
     return store_refuse(SAMEPAGE_STORE_PAGEMAP);
@@ -216,6 +216,8 @@ static bool is_undisturbed(store_survey* survey, uintptr_t begin, uintptr_t end)
   return !survey->async_io || store_refuse(SAMEPAGE_STORE_ASYNC_IO);
 }
 
+/* The kernel knows a futex by the file that it lies in, until its waiter waits anew, which a stop makes it
+ * do. */
 static void wake_waiters(const store_survey* survey) {
   if (survey->threads > 1 && store_batch_begin(0)) store_batch_end();
 }
@@ -224,9 +226,7 @@ void store_direct_end(void) {
   if (!atomic_load(&on)) return;
   static store_survey survey;
   static store_pages were[STORE_FILES];
-  const uint64_t all = ~(uint64_t)0;
-  uint64_t before = 0;
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all); /* a handler may write, too */
+  const uint64_t signals = store_block_signals(); /* over a fork the lock does not */
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
@@ -247,5 +247,5 @@ void store_direct_end(void) {
   atomic_store(&holds, left);
   wake_waiters(&survey);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+  store_restore_signals(signals);
 }

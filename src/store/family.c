@@ -246,25 +246,25 @@ bool store_file_claimed(int file) {
   return true;
 }
 
-static int open_verified(int file, int flags) {
+/* Not another one, which the program has opened since at that number. */
+static bool is_file(int fd, int file) {
   struct stat status;
+  return fstat(fd, &status) == 0 && status.st_dev == files[file].device && status.st_ino == files[file].inode;
+}
+
+static int open_verified(int file, int flags) {
   if (files[file].fd < 0) return -1;
   const int fd = open_held(files[file].fd, flags);
   if (fd < 0) return -1;
-  if (fstat(fd, &status) == 0 && status.st_dev == files[file].device && status.st_ino == files[file].inode)
-    return fd;
+  if (is_file(fd, file)) return fd;
   store_call(SYS_close, fd);
   files[file].fd = -1; /* the program has closed it, and perhaps has another file there now */
   return -1;
 }
 
 int store_file_held(int file) {
-  struct stat status;
   const int fd = files[file].fd;
-  return !holder && fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == files[file].device &&
-                 status.st_ino == files[file].inode
-             ? fd
-             : -1;
+  return !holder && fd >= 0 && is_file(fd, file) ? fd : -1;
 }
 
 int store_file_writer(int file) {
@@ -300,7 +300,7 @@ void store_file_abandon(int file) {
 /* ---- finding ---- */
 
 /* Holes are never to be read: that would allocate them. */
-void store_file_data(int reader, store_pages* present) {
+static void find_data(int reader, store_pages* present) {
   *present = (store_pages){{0}};
   for (long at = 0, end; at < STORE_BLOCK; at = end) {
     at = store_call(SYS_lseek, reader, at, SEEK_DATA);
@@ -327,17 +327,14 @@ int store_file_reader(int file, store_pages* present) {
     store_call(SYS_close, fd);
     return -1;
   }
-  if (present) store_file_data(fd, present);
+  if (present) find_data(fd, present);
   return fd;
 }
 
 void store_file_close(int file) {
-  struct stat status;
-  const int fd = files[file].fd;
-  if (holder || fd < 0) return;
-  files[file].fd = -1;
-  if (fstat(fd, &status) == 0 && status.st_dev == files[file].device && status.st_ino == files[file].inode)
-    store_call(SYS_close, fd);
+  const int fd = store_file_held(file);
+  if (!holder) files[file].fd = -1;
+  if (fd >= 0) store_call(SYS_close, fd);
 }
 
 void store_file_disown(int file) {

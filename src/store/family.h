@@ -55,8 +55,6 @@ void store_file_abandon(int file);
 /* A published file: a descriptor for reading, to be closed by the caller, and the pages that hold something
  * (NULL: not asked for). -1 if it is not what its publisher claims. */
 int store_file_reader(int file, store_pages* present);
-/* The pages of a file that hold something. */
-void store_file_data(int fd, store_pages* present);
 /* Closes an inherited descriptor: this process has the file mapped, and its children will. */
 void store_file_close(int file);
 /* Nobody is to use the file, nor to empty it: this process has it mapped, and could not seal it. */

@@ -123,13 +123,11 @@ bool store_is_watched(void) {
 bool store_idle(store_ready* ready, const void* wait, bool restarts) {
   const int saved = errno;
   if (store_is_watched() || store_due(true) == STORE_NOTHING || ready(wait, 0)) return true;
-  const uint64_t all = ~(uint64_t)0;
-  uint64_t blocked;
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &blocked, sizeof all);
+  const uint64_t blocked = store_block_signals();
   pid_t other = atomic_load(&watching_process);
   if (other == store_process() ||
       !atomic_compare_exchange_strong(&watching_process, &other, store_process())) {
-    store_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+    store_restore_signals(blocked);
     errno = saved;
     return true;
   }
@@ -150,7 +148,7 @@ bool store_idle(store_ready* ready, const void* wait, bool restarts) {
   }
   const bool interrupted = interrupts(pending_of(blocked), restarts);
   atomic_store(&watching_process, 0);
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked); /* handlers run here */
+  store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
   return !interrupted;
 }

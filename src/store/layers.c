@@ -13,8 +13,7 @@
 #include "store/system.h"
 
 enum {
-  LAYERS = 3, /* of a block, at most: their files live as long as the family */
-
+  LAYERS = 3,     /* of a block, at most: their files live as long as the family */
   SHORT_RUN = 4,  /* pages; fewer are not worth a mapping */
   WORTH_IT = 128, /* pages; fewer are not worth a file */
 };
@@ -130,15 +129,10 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
 
 /* ---- publishing ---- */
 
-static unsigned end_of_run(const store_pages* pages, unsigned page) {
-  while (page < STORE_PAGES && store_pages_has(pages, page)) ++page;
-  return page;
-}
-
 static unsigned drop_short_runs(store_pages* pages) {
   unsigned count = 0;
   for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
-    run = end_of_run(pages, page);
+    run = store_pages_run(pages, page, STORE_PAGES);
     if (run - page >= SHORT_RUN)
       count += run - page;
     else

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 
 #include "store/system.h"
@@ -14,37 +13,26 @@ enum { PATIENCE_NS = 100000000 };
 static pthread_mutex_t lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 static uint64_t signals_before; /* of the holder */
 
-static uint64_t block_signals(void) {
-  const uint64_t all = ~(uint64_t)0;
-  uint64_t before = 0;
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-  return before;
-}
-
-static void restore_signals(uint64_t before) {
-  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
-}
-
 static bool taken(int error, uint64_t signals) {
   if (!error)
     signals_before = signals;
   else
-    restore_signals(signals);
+    store_restore_signals(signals);
   return !error;
 }
 
 void store_lock(void) {
-  const uint64_t signals = block_signals();
+  const uint64_t signals = store_block_signals();
   taken(pthread_mutex_lock(&lock), signals);
 }
 
 bool store_try_lock(void) {
-  const uint64_t signals = block_signals();
+  const uint64_t signals = store_block_signals();
   return taken(pthread_mutex_trylock(&lock), signals);
 }
 
 bool store_lock_in_malloc(void) {
-  const uint64_t signals = block_signals();
+  const uint64_t signals = store_block_signals();
   const int64_t until = store_now_ns() + PATIENCE_NS;
   const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
   return taken(pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &time), signals);
@@ -53,7 +41,7 @@ bool store_lock_in_malloc(void) {
 void store_unlock(void) {
   const uint64_t signals = signals_before;
   pthread_mutex_unlock(&lock);
-  restore_signals(signals);
+  store_restore_signals(signals);
 }
 
 void store_lock_to_fork(void) {

@@ -29,6 +29,11 @@ static inline size_t store_pages_count(const store_pages* set) {
   for (unsigned i = 0; i < STORE_PAGES / 64; ++i) count += (size_t)__builtin_popcountll(set->words[i]);
   return count;
 }
+/* The end of the run of them that begins at `begin`, which may be empty. */
+static inline unsigned store_pages_run(const store_pages* set, unsigned begin, unsigned end) {
+  while (begin < end && store_pages_has(set, begin)) ++begin;
+  return begin;
+}
 static inline bool store_pages_any(const store_pages* set, unsigned begin, unsigned end) {
   for (unsigned page = begin; page < end;) {
     if (page % 64 == 0 && !set->words[page / 64])

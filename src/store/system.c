@@ -2,6 +2,18 @@
 #include "store/system.h"
 
 #include <fcntl.h>
+#include <signal.h>
+
+uint64_t store_block_signals(void) {
+  const uint64_t all = ~(uint64_t)0;
+  uint64_t before = 0;
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+  return before;
+}
+
+void store_restore_signals(uint64_t before) {
+  store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+}
 
 bool store_read_text(const char* path, char* text, size_t size) {
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);

@@ -20,5 +20,9 @@ static inline int64_t store_now_ns(void) {
   return store_clock_ns(CLOCK_MONOTONIC);
 }
 
+/* All signals, for this thread; what was blocked before. */
+uint64_t store_block_signals(void);
+void store_restore_signals(uint64_t before);
+
 /* The beginning of a small file, as a string that fits; false if it cannot be read or is empty. */
 bool store_read_text(const char* path, char* text, size_t size);
