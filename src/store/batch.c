@@ -2,16 +2,24 @@
 #include "store/batch.h"
 
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #include "heap/window.h"
+#include "store/pages.h"
 #include "store/statistics.h"
 #include "store/stop.h"
 #include "store/survey.h"
 #include "store/system.h"
 
+#ifndef PIDFD_SELF_THREAD_GROUP
+#define PIDFD_SELF_THREAD_GROUP -10001 /* Linux 6.15; other kernels know no such descriptor */
+#endif
+
 enum {
+  RUNS = 128,          /* dropped in one call, */
+  RUNS_PAGES = 1024,   /* which takes a millisecond at most */
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
 };
@@ -19,6 +27,10 @@ enum {
 static store_survey survey;
 static bool stopped;
 static int64_t began, over_at;
+
+static struct iovec drops[RUNS];
+static unsigned drop_count;
+static size_t drop_size; /* bytes */
 
 bool store_batch_over(void) {
   return store_now_ns() >= over_at;
@@ -78,7 +90,31 @@ bool store_batch_begin(int64_t longest_ns) {
   return false;
 }
 
+/* False where the kernel does not do it (before Linux 6.13 for this advice), or a sandbox might kill for the
+ * call. What it has done then may be done again. */
+static bool drop_together(void) {
+  static bool unknown;
+  if (unknown || drop_count == 1 || survey.filters) return false;
+  const long done = store_call(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, drops, drop_count, MADV_DONTNEED, 0);
+  if (done < 0) unknown = true;
+  return done == (long)drop_size;
+}
+
+void store_batch_drop_now(void) {
+  if (!drop_together())
+    for (unsigned i = 0; i < drop_count; ++i) madvise(drops[i].iov_base, drops[i].iov_len, MADV_DONTNEED);
+  drop_count = 0;
+  drop_size = 0;
+}
+
+void store_batch_drop(uintptr_t address, size_t size) {
+  drops[drop_count++] = (struct iovec){(void*)address, size};
+  drop_size += size;
+  if (drop_count == RUNS || drop_size >= (size_t)RUNS_PAGES * STORE_PAGE) store_batch_drop_now();
+}
+
 void store_batch_end(void) {
+  store_batch_drop_now();
   if (stopped) store_resume_others();
   stopped = false;
   const double pause = (double)(store_now_ns() - began) * 1e-9;

@@ -7,6 +7,7 @@
  * Under the store's lock. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A batch is over after so long; what is left is for the next one. */
@@ -24,3 +25,9 @@ bool store_batch_may_map(void);
 bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
 /* The same, of the store's alone: a page that a program mapped there itself is no copy of the store's. */
 bool store_batch_of_store(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
+
+/* Gives pages of the store's mappings back, so that the file's show: many runs in one call, as every call
+ * makes all processors forget addresses. Done when the batch ends, or at once by store_batch_drop_now(), which
+ * comes before such pages are mapped anew. */
+void store_batch_drop(uintptr_t address, size_t size);
+void store_batch_drop_now(void);

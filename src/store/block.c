@@ -39,12 +39,12 @@ bool store_block_open(int file, uintptr_t address) {
     block->reader = reader;
     return true;
   }
-  void* view = mmap(NULL, STORE_BLOCK, PROT_READ, MAP_SHARED | MAP_NORESERVE, reader, 0);
-  if (view == MAP_FAILED) {
+  const void* view = store_map_view(reader, 0, STORE_BLOCK);
+  if (!view) {
     store_call(SYS_close, reader);
     return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
   }
-  madvise(view, STORE_BLOCK, MADV_DONTDUMP); /* the constants' own mapping is dumped */
+  madvise((void*)view, STORE_BLOCK, MADV_DONTDUMP); /* the constants' own mapping is dumped */
   block->address = address;
   block->view = view;
   block->reader = reader;

@@ -2,7 +2,6 @@
 #include "store/pass.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #include "store/batch.h"
 #include "store/block.h"
@@ -38,7 +37,7 @@ static bool is_due(unsigned char history, bool all) {
   return number % (1u << (history & IN_VAIN) / IN_VAIN_ONE) == 0;
 }
 
-/* Pages that are given back in one call: the store's own pages between them, which no copy hides, may be
+/* Pages that are given back as one run: the store's own pages between them, which no copy hides, may be
  * dropped as well, as the kernel maps them again together with their neighbours. */
 typedef struct {
   unsigned begin, end; /* equal if there is none */
@@ -46,8 +45,8 @@ typedef struct {
 
 static void drop(uintptr_t address, run_of_pages* run) {
   if (run->begin != run->end)
-    madvise((void*)(address + (uintptr_t)run->begin * STORE_PAGE),
-            (size_t)(run->end - run->begin) * STORE_PAGE, MADV_DONTNEED);
+    store_batch_drop(address + (uintptr_t)run->begin * STORE_PAGE,
+                     (size_t)(run->end - run->begin) * STORE_PAGE);
   *run = (run_of_pages){0, 0};
 }
 
@@ -126,6 +125,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
   if (rewritten >= MOSTLY_REWRITTEN + from_layers) {
     const uintptr_t from = address + (uintptr_t)begin * STORE_PAGE;
     const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    store_batch_drop_now();
     if (store_batch_of_store(from, to, &first, &last) && first == from && last == to)
       store_block_unmap(file, begin, begin + STORE_CHUNK);
   }

@@ -36,13 +36,10 @@ static bool write_run(int fd, uintptr_t address, unsigned begin, unsigned end) {
  * and clears the rest, so it is done when there is one page of it. */
 static void collapse(int fd, unsigned begin) {
   const size_t size = (size_t)STORE_CHUNK * STORE_PAGE;
-  void* room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED) return;
-  void* aligned = (void*)(((uintptr_t)room + size - 1) / size * size);
-  if (mmap(aligned, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)begin * STORE_PAGE) == aligned &&
-      madvise(aligned, size, MADV_COLLAPSE) == 0)
-    store_statistics.huge += size;
-  munmap(room, 2 * size);
+  const void* view = store_map_view(fd, (size_t)begin * STORE_PAGE, size);
+  if (!view) return;
+  if (madvise((void*)view, size, MADV_COLLAPSE) == 0) store_statistics.huge += size;
+  munmap((void*)view, size);
 }
 
 static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin) {

@@ -3,6 +3,20 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 /* bytes */ };
+
+const void* store_map_view(int fd, size_t offset, size_t size) {
+  unsigned char* room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return NULL;
+  unsigned char* at = (unsigned char*)(((uintptr_t)room + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+  if (at > room) munmap(room, (size_t)(at - room));
+  if (at < room + HUGE_PAGE) munmap(at + size, (size_t)(room + HUGE_PAGE - at));
+  if (mmap(at, size, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) == at) return at;
+  munmap(at, size);
+  return NULL;
+}
 
 uint64_t store_block_signals(void) {
   const uint64_t all = ~(uint64_t)0;
