@@ -14,6 +14,8 @@ enum {
   SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
   MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is */
   SCRATCH = STORE_CHUNK / MOSTLY,
+  FAULT_NS = 4000, /* before one was seen */
+  RECENT = 16,     /* faults that the mean is of */
 };
 
 #ifndef MADV_POPULATE_READ
@@ -24,6 +26,8 @@ store_block store_blocks[STORE_FILES];
 
 /* Pages whose bytes must survive a new mapping. */
 static unsigned char scratch[SCRATCH][STORE_PAGE] __attribute__((aligned(STORE_PAGE)));
+
+static _Atomic(int64_t) fault_ns = FAULT_NS;
 
 static unsigned char* page_at(const store_block* block, unsigned page) {
   return (unsigned char*)block->address + (size_t)page * STORE_PAGE;
@@ -98,9 +102,22 @@ static void restore(const store_block* block, unsigned begin, unsigned end) {
     memcpy(at, block->view + (size_t)begin * STORE_PAGE, size);
 }
 
+int64_t store_block_fault_ns(void) {
+  return atomic_load_explicit(&fault_ns, memory_order_relaxed);
+}
+
+/* One that took more than twice as long as usual was interrupted. */
+static void fault_seen(int64_t ns) {
+  const int64_t usual = store_block_fault_ns();
+  atomic_store_explicit(&fault_ns, usual + ((ns < 2 * usual ? ns : 2 * usual) - usual) / RECENT,
+                        memory_order_relaxed);
+}
+
 /* A core dump leaves out a private mapping of a file that never had a page of its own. */
 static void make_dumpable(unsigned char* page, size_t size) {
+  const int64_t began = store_now_ns();
   atomic_fetch_or((_Atomic(unsigned char)*)page, 0);
+  fault_seen(store_now_ns() - began);
   madvise(page, size, MADV_DONTNEED);
 }
 

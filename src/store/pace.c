@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "store/block.h"
 #include "store/config.h"
 #include "store/pages.h"
 #include "store/rest.h"
@@ -12,8 +13,8 @@
 
 enum {
   MS = 1000000,
-  FAULT_NS = 4000,          /* what the fault costs that a given-back page causes when it is written again */
-  GIVE_BACK_NS = 2400,      /* what it costs to compare a page and to give it back */
+  GIVE_BACK_NS = 2400,      /* what it costs to compare a page and to give it back, before that was seen */
+  MANY = 512,               /* pages; a pass that gives back so many shows what one costs */
   BUSY_LEAST_NS = 250 * MS, /* between passes of a process that works */
   IDLE_LEAST_NS = 50 * MS,  /* between passes of an idle process */
   IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
@@ -26,7 +27,8 @@ enum {
 
 static _Atomic(int64_t) idle_at, busy_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
-static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself */
+static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
+static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that it gave back */
 
 static atomic_flag resting_is_looked_at = ATOMIC_FLAG_INIT;
 static atomic_bool at_rest;
@@ -86,8 +88,9 @@ static bool busy_pass_is_paid(int64_t now) {
   int64_t pages = faults - atomic_load(&faults_then);
   if (pages > (int64_t)(store_statistics.sealed / STORE_PAGE))
     pages = (int64_t)(store_statistics.sealed / STORE_PAGE);
+  const int64_t own = pages * atomic_load(&give_back_ns), least = atomic_load(&last_cost);
   const double dearest =
-      (double)(pages * (GIVE_BACK_NS + FAULT_NS) + atomic_load(&last_cost)) / store_config.budget;
+      (double)((own > least ? own : least) + pages * store_block_fault_ns()) / store_config.budget;
   return dearest <= (double)(cpu_now() - atomic_load(&cpu_then)) ||
          (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
 }
@@ -131,11 +134,12 @@ bool store_pace_passed(const store_pass* pass) {
     slower = 1;
   else if (slower < SLOWEST)
     slower *= 2;
-  const int64_t paid = pay(now, pass->cpu_ns + (int64_t)pass->faults * FAULT_NS);
+  const int64_t paid = pay(now, pass->cpu_ns + (int64_t)pass->faults * store_block_fault_ns());
   const int64_t least = now + (int64_t)IDLE_LEAST_NS * slower;
   atomic_store(&idle_at, paid > least ? paid : least);
   atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
   settle_accounts(now);
   atomic_store(&last_cost, pass->cpu_ns);
+  if (pass->given_back >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->given_back);
   return worth;
 }
