@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <map>
 
 #include "linux/system_call.hpp"
 #include "store/control.h"
@@ -20,6 +22,7 @@ namespace samepage {
 namespace {
 
 constexpr int kFirst = 256;  // where nobody else has descriptors
+constexpr std::chrono::seconds kLookAgain{10};
 
 UniqueFd memory_file(off_t size) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -64,6 +67,39 @@ std::vector<int> StoreFiles::descriptors() const {
   numbers.reserve(files_.size());
   for (const UniqueFd& file : files_) numbers.push_back(file.get());
   return numbers;
+}
+
+void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessId>& processes) {
+  store_control control{};
+  if (pread(files_.front().get(), &control, sizeof control, 0) != sizeof control) return;
+  std::map<std::uint64_t, std::size_t> unmapped;  // inode, number of the file
+  std::uint64_t left = 0;
+  for (std::size_t i = 1; i < files_.size(); ++i) {
+    const store_entry& entry = control.entries[i - 1];
+    struct stat status;
+    if (entry.left == 0 || entry.state != STORE_PUBLISHED || fstat(files_[i].get(), &status) != 0) continue;
+    left += entry.left;
+    unmapped[status.st_ino] = i;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (unmapped.empty() || (left == left_ && now - looked_ < kLookAgain)) return;
+  left_ = left;
+  looked_ = now;
+  for (const ProcessId& process : processes) {
+    const auto maps = proc.maps(static_cast<pid_t>(process.pid));
+    if (maps.denied) return;
+    if (!maps) continue;  // it has ended
+    for (const Mapping& mapping : *maps)
+      if (mapping.name.starts_with("/memfd:" STORE_FILE_NAME)) unmapped.erase(mapping.inode);
+  }
+  for (const auto& [inode, i] : unmapped) {
+    // One that is about to map it does so alone; those to come find another file for these constants.
+    const unsigned state = STORE_ABANDONED;
+    const std::size_t at = offsetof(store_control, entries) + (i - 1) * sizeof(store_entry) + offsetof(store_entry, state);
+    const UniqueFd empty = memory_file(0);
+    if (pwrite(files_.front().get(), &state, sizeof state, static_cast<off_t>(at)) == sizeof state && empty)
+      dup3(empty.get(), files_[i].get(), O_CLOEXEC);
+  }
 }
 
 StoreFiles::Size StoreFiles::size(const std::set<int>& processes) const {

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "group/guard.hpp"
+#include "linux/proc_fs.hpp"
 #include "linux/unique_fd.hpp"
 
 namespace samepage {
@@ -25,6 +28,11 @@ class StoreFiles {
   /// Borrowed, the control area first.
   std::vector<int> descriptors() const;
 
+  /// Gives up the published files that processes have stopped mapping, once none of `processes` maps them:
+  /// what was in there has been rewritten in all of them. To be called often; it looks when somebody has, and
+  /// every ten seconds after.
+  void give_up_unmapped(const ProcFs& proc, const std::vector<ProcessId>& processes);
+
   struct Size {
     std::uint64_t all_kb = 0, charged_here_kb = 0;
   };
@@ -33,6 +41,8 @@ class StoreFiles {
 
  private:
   std::vector<UniqueFd> files_;  // the control area first, under consecutive numbers
+  std::uint64_t left_ = 0;       // of all files, when they were looked at last
+  std::chrono::steady_clock::time_point looked_;
 };
 
 }  // namespace samepage

@@ -97,6 +97,10 @@ ProcRead<std::vector<Mapping>> ProcFs::smaps(pid_t pid) const {
   return parsed(text(pid, "smaps"), parse_smaps);
 }
 
+ProcRead<std::vector<Mapping>> ProcFs::maps(pid_t pid) const {
+  return parsed(text(pid, "maps"), parse_smaps);
+}
+
 ProcRead<std::vector<std::string>> ProcFs::cgroups(pid_t pid) const {
   return parsed(text(pid, "cgroup"), parse_cgroups);
 }

@@ -37,6 +37,8 @@ class ProcFs {
   /// Of a kernel before 6.1 the file is missing, before 6.8 (6.1: `ksm_merging_pages` beside it) incomplete.
   ProcRead<KsmStat> ksm_stat(pid_t pid) const;
   ProcRead<std::vector<Mapping>> smaps(pid_t pid) const;
+  /// The same without any size, which the kernel does not have to look for.
+  ProcRead<std::vector<Mapping>> maps(pid_t pid) const;
   ProcRead<std::vector<std::string>> cgroups(pid_t pid) const;
   /// The program's file, of which another user's is hidden; ends in " (deleted)" if it has gone.
   ProcRead<std::string> executable(pid_t pid) const;

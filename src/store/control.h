@@ -14,7 +14,8 @@
 #define STORE_SHARED(type) _Atomic(type)
 #endif
 
-typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED } store_file_state;
+/* An abandoned file is nobody's any more: what it had for others goes to another file. */
+typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED, STORE_ABANDONED } store_file_state;
 
 struct store_entry {
   /* Of the block, plus the number of the layer (layers.h); 0: the file is nobody's yet. Never changes after.
@@ -22,7 +23,8 @@ struct store_entry {
   STORE_SHARED(uintptr_t) address;
   STORE_SHARED(int) publisher;    /* PID */
   STORE_SHARED(int64_t) heard_ms; /* from it */
-  STORE_SHARED(unsigned) state;   /* store_file_state, or one of family.c's own */
+  STORE_SHARED(unsigned) state;   /* store_file_state */
+  STORE_SHARED(unsigned) left;    /* how often a process has stopped mapping it */
 };
 
 struct store_control {

@@ -29,7 +29,6 @@ enum {
   SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
   DESCRIPTORS_BELOW = 1024, /* select(2) of others is not disturbed, nor their low numbers */
   DESCRIPTORS_LEFT = 64,    /* for the program */
-  ABANDONED = 3,            /* a state beside those of store_file_state */
   STALE_MS = 500,           /* a publisher that says nothing for so long is not waited for */
 };
 
@@ -194,7 +193,7 @@ int store_family_file(uintptr_t address) {
     if (!atomic_compare_exchange_strong(&control->entries[i].address, &there, address) && there != address)
       continue;
     const unsigned state = atomic_load(&control->entries[i].state);
-    if (state == ABANDONED) continue;
+    if (state == STORE_ABANDONED) continue;
     if (state != STORE_FILLING || !is_gone((int)i)) return (int)i;
     if (is_dead((int)i)) store_file_abandon((int)i);
   }
@@ -289,7 +288,7 @@ bool store_file_publish(int file) {
 void store_file_abandon(int file) {
   int filling = file + 1;
   unsigned state = STORE_FILLING;
-  if (!atomic_compare_exchange_strong(&control->entries[file].state, &state, ABANDONED)) return;
+  if (!atomic_compare_exchange_strong(&control->entries[file].state, &state, STORE_ABANDONED)) return;
   atomic_compare_exchange_strong(&control->filling, &filling, 0);
   const int fd = store_file_writer(file);
   if (fd < 0) return;
@@ -337,9 +336,13 @@ void store_file_close(int file) {
   if (fd >= 0) store_call(SYS_close, fd);
 }
 
+void store_file_left(int file) {
+  atomic_fetch_add(&control->entries[file].left, 1);
+}
+
 void store_file_disown(int file) {
   int filling = file + 1;
-  atomic_store(&control->entries[file].state, ABANDONED);
+  atomic_store(&control->entries[file].state, STORE_ABANDONED);
   atomic_compare_exchange_strong(&control->filling, &filling, 0);
   store_file_close(file);
 }

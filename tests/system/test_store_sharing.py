@@ -240,3 +240,42 @@ while not os.path.exists(f"{folder}/end"): time.sleep(0.01)
         (tmp_path / "end").touch()
         process.kill()  # its copies end with it, stopped ones too
         process.wait(timeout=30)
+
+
+def test_files_of_what_every_copy_has_rewritten_are_given_up(tmp_path):
+    """Else the store would be one table more than the same copies take without it."""
+    program = """
+import ctypes, os, random, sys, time
+rank, folder = sys.argv[1:]
+parts = [bytearray(random.Random(n).randbytes(4000)) for n in range(10000)]
+library = ctypes.CDLL(None)
+assert library.samepage_seal() == 0
+print("sealed", flush=True)
+while not os.path.exists(f"{folder}/go"): time.sleep(0.001)
+for n, part in enumerate(parts):
+    part[:] = random.Random(f"{rank} {n}").randbytes(4000)
+for _ in range(6):
+    library.samepage_reshare()
+print("rewritten", flush=True)
+while not os.path.exists(f"{folder}/end"): time.sleep(0.01)
+print(all(part == random.Random(f"{rank} {n}").randbytes(4000) for n, part in enumerate(parts)))
+"""
+    env = {**environment(tmp_path), "SAMEPAGE_STORE": "manual"}
+    del env["LD_PRELOAD"]
+    process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", "2", "--output", tmp_path, "--", "/usr/bin/python3", "-c", program,
+                                "{rank}", tmp_path], env=env)
+    said = lambda rank: (tmp_path / f"copy-{rank}.log").read_text().split("\n")[:-1]
+    files = lambda: sum(path.stat().st_blocks * 512 for path in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()
+                        if "memfd:samepage-store" in os.readlink(path) and path.stat().st_size == 32 * MB)
+    try:
+        wait_until(lambda: all((tmp_path / f"copy-{rank}.log").exists() and said(rank) for rank in (0, 1)))
+        assert files() > 38 * MB
+        (tmp_path / "go").touch()
+        wait_until(lambda: all("rewritten" in said(rank) for rank in (0, 1)))
+        wait_until(lambda: files() < 4 * MB)
+        (tmp_path / "end").touch()
+        assert process.wait(timeout=60) == 0
+        assert [said(rank)[-1] for rank in (0, 1)] == ["True", "True"]
+    finally:
+        process.kill()
+        process.wait(timeout=30)
