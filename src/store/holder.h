@@ -8,7 +8,7 @@
 #pragma once
 
 #define STORE_HOLDER_VARIABLE "SAMEPAGE_STORE_AT"
-#define STORE_HOLDER_VERSION 3
+#define STORE_HOLDER_VERSION 2
 #define STORE_HOLDER_JOINED ":joined"
 #define STORE_FILE_NAME "samepage-store"
 
