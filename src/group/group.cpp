@@ -492,7 +492,7 @@ GroupResult Group::run() {
              // ours
     if (template_ready_) hear_template();
     options_.looked(accounts_.look(), accounts_);
-    if (store_) store_->give_up_unmapped(proc_, tree_.known());
+    if (store_ && next_ == copies_.size()) store_->give_up_unmapped(proc_, tree_.known());
     guard_.watch(tree_.known());
     interval = std::min(2 * interval, kLookInterval);
     next_look = now() + interval;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr int kFirst = 256;  // where nobody else has descriptors
 constexpr std::chrono::seconds kLookAgain{10};
+constexpr int kCost = 50;  // a look may take 1/50 of the time
 
 UniqueFd memory_file(off_t size) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -30,6 +32,20 @@ UniqueFd memory_file(off_t size) {
   if (!file && errno == EINVAL) file = UniqueFd(memfd_create(STORE_FILE_NAME, kFlags));
   if (file && ftruncate(file.get(), size) != 0) file = UniqueFd();
   return file;
+}
+
+using Files = std::map<std::uint64_t, std::size_t>;  // by inode, numbers
+
+/// False if it cannot be told of one of the processes.
+bool leave_out_mapped(const ProcFs& proc, const std::vector<ProcessId>& processes, Files& files) {
+  for (const ProcessId& process : processes) {
+    const auto maps = proc.maps(static_cast<pid_t>(process.pid));
+    if (!maps && (kill(static_cast<pid_t>(process.pid), 0) == 0 || errno != ESRCH)) return false;
+    if (!maps) continue;  // it has ended
+    for (const Mapping& mapping : *maps)
+      if (mapping.name.starts_with("/memfd:" STORE_FILE_NAME)) files.erase(mapping.inode);
+  }
+  return true;
 }
 
 }  // namespace
@@ -72,32 +88,32 @@ std::vector<int> StoreFiles::descriptors() const {
 void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessId>& processes) {
   store_control control{};
   if (pread(files_.front().get(), &control, sizeof control, 0) != sizeof control) return;
-  std::map<std::uint64_t, std::size_t> unmapped;  // inode, number of the file
+  Files unmapped;
   std::uint64_t left = 0;
+  std::size_t spare = 0;
   for (std::size_t i = 1; i < files_.size(); ++i) {
     const store_entry& entry = control.entries[i - 1];
     struct stat status;
+    if (entry.address == 0) ++spare;
     if (entry.left == 0 || entry.state != STORE_PUBLISHED || fstat(files_[i].get(), &status) != 0) continue;
     left += entry.left;
     unmapped[status.st_ino] = i;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (unmapped.empty() || (left == left_ && now - looked_ < kLookAgain)) return;
+  if (unmapped.empty() || processes.empty() || spare < files_.size() / 2 || now < not_before_ ||
+      (left == left_ && now < look_again_))
+    return;
   left_ = left;
-  looked_ = now;
-  for (const ProcessId& process : processes) {
-    const auto maps = proc.maps(static_cast<pid_t>(process.pid));
-    if (maps.denied) return;
-    if (!maps) continue;  // it has ended
-    for (const Mapping& mapping : *maps)
-      if (mapping.name.starts_with("/memfd:" STORE_FILE_NAME)) unmapped.erase(mapping.inode);
-  }
+  look_again_ = now + kLookAgain;
+  const bool known = leave_out_mapped(proc, processes, unmapped);
+  not_before_ = std::chrono::steady_clock::now() + kCost * (std::chrono::steady_clock::now() - now);
+  if (!known) return;
   for (const auto& [inode, i] : unmapped) {
     // One that is about to map it does so alone; those to come find another file for these constants.
     const unsigned state = STORE_ABANDONED;
     const std::size_t at = offsetof(store_control, entries) + (i - 1) * sizeof(store_entry) + offsetof(store_entry, state);
     const UniqueFd empty = memory_file(0);
-    if (pwrite(files_.front().get(), &state, sizeof state, static_cast<off_t>(at)) == sizeof state && empty)
+    if (empty && pwrite(files_.front().get(), &state, sizeof state, static_cast<off_t>(at)) == sizeof state)
       dup3(empty.get(), files_[i].get(), O_CLOEXEC);
   }
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 #include <system_error>
 
@@ -36,6 +37,14 @@ UniqueFd strings_file(const Start& start) {
   if (pwrite(file.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     throw std::system_error(errno, std::generic_category(), "memory file");
   return file;
+}
+
+/// From us, by an exec: the copies have it in common however they are started.
+bool is_inherited(int number, const std::string& target) {
+  const int flags = fcntl(number, F_GETFD);
+  std::error_code gone;
+  return flags >= 0 && !(flags & FD_CLOEXEC) &&
+         std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", number), gone) == target;
 }
 
 }  // namespace
@@ -110,7 +119,10 @@ std::optional<std::string> Template::obstacle(const ProcFs& proc) const {
   const auto files = proc.open_files(pid_);
   if (!threads || !files) return "it cannot be looked into";
   const auto timers = proc.has_timers(pid_);
-  return fork_obstacle(threads->size(), hello.interval_timer || (timers && *timers), *files);
+  std::vector<std::string> its_own;
+  for (const auto& [number, target] : *files)
+    if (!is_inherited(number, target)) its_own.push_back(target);
+  return fork_obstacle(threads->size(), hello.interval_timer || (timers && *timers), its_own);
 }
 
 bool Template::fork(unsigned rank, const Start& start) {

@@ -125,13 +125,13 @@ ProcRead<std::vector<pid_t>> ProcFs::threads(pid_t pid) const {
   return parsed(names_in(root_ / std::to_string(pid) / "task"), numbers_in);
 }
 
-ProcRead<std::vector<std::string>> ProcFs::open_files(pid_t pid) const {
+ProcRead<std::map<int, std::string>> ProcFs::open_files(pid_t pid) const {
   const auto folder = root_ / std::to_string(pid) / "fd";
   return parsed(names_in(folder), [&](const std::vector<std::string>& names) {
-    std::vector<std::string> targets;
-    for (const std::string& name : names) {
+    std::map<int, std::string> targets;
+    for (const int number : numbers_in(names)) {
       std::error_code gone;
-      targets.push_back(std::filesystem::read_symlink(folder / name, gone).string());
+      targets[number] = std::filesystem::read_symlink(folder / std::to_string(number), gone).string();
     }
     return targets;
   });

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,9 +45,10 @@ class ProcFs {
   ProcRead<std::string> executable(pid_t pid) const;
   ProcRead<std::vector<std::string>> cmdline(pid_t pid) const;
   ProcRead<std::vector<std::string>> environ(pid_t pid) const;
-  /// Names of the threads (task/) and what the descriptors point to (fd/), such as "anon_inode:[timerfd]".
+  /// Names of the threads (task/).
   ProcRead<std::vector<pid_t>> threads(pid_t pid) const;
-  ProcRead<std::vector<std::string>> open_files(pid_t pid) const;
+  /// What the descriptors point to (fd/), such as "anon_inode:[timerfd]".
+  ProcRead<std::map<int, std::string>> open_files(pid_t pid) const;
   /// Whether the process has POSIX timers; absent where the kernel does not tell (CONFIG_CHECKPOINT_RESTORE).
   ProcRead<bool> has_timers(pid_t pid) const;
 

@@ -13,8 +13,8 @@
 #include "store/survey.h"
 #include "store/system.h"
 
-#ifndef PIDFD_SELF_THREAD_GROUP
-#define PIDFD_SELF_THREAD_GROUP -10001 /* Linux 6.15; other kernels know no such descriptor */
+#ifndef PIDFD_SELF_THREAD
+#define PIDFD_SELF_THREAD -10000 /* Linux 6.15; other kernels know no such descriptor */
 #endif
 
 enum {
@@ -31,6 +31,7 @@ static int64_t began, over_at;
 static struct iovec drops[RUNS];
 static unsigned drop_count;
 static size_t drop_size; /* bytes */
+static bool one_by_one;  /* the kernel knows no other way: before Linux 6.13 for this advice */
 
 bool store_batch_over(void) {
   return store_now_ns() >= over_at;
@@ -65,7 +66,7 @@ static bool is_undisturbed(void) {
   if (survey.traced) return store_refuse(SAMEPAGE_STORE_TRACED);
   if (survey.threads > 1) {
     /* A sandbox might kill for a call that stopping needs. */
-    if (!survey.filters) stopped = store_stop_others();
+    if (!survey.filtered) stopped = store_stop_others();
     if (!stopped) return store_refuse(SAMEPAGE_STORE_THREADS);
     /* What they did until then. */
     if (!store_survey_process(&survey)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
@@ -90,18 +91,15 @@ bool store_batch_begin(int64_t longest_ns) {
   return false;
 }
 
-/* False where the kernel does not do it (before Linux 6.13 for this advice), or a sandbox might kill for the
- * call. What it has done then may be done again. */
+/* What it has done when it fails half-way may be done again. */
 static bool drop_together(void) {
-  static bool unknown;
-  if (unknown || drop_count == 1 || survey.filters) return false;
-  const long done = store_call(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, drops, drop_count, MADV_DONTNEED, 0);
-  if (done < 0) unknown = true;
+  const long done = store_call(SYS_process_madvise, PIDFD_SELF_THREAD, drops, drop_count, MADV_DONTNEED, 0);
+  if (done < 0) one_by_one = true;
   return done == (long)drop_size;
 }
 
 void store_batch_drop_now(void) {
-  if (!drop_together())
+  if (drop_count && (drop_count == 1 || !drop_together()))
     for (unsigned i = 0; i < drop_count; ++i) madvise(drops[i].iov_base, drops[i].iov_len, MADV_DONTNEED);
   drop_count = 0;
   drop_size = 0;
@@ -110,7 +108,7 @@ void store_batch_drop_now(void) {
 void store_batch_drop(uintptr_t address, size_t size) {
   drops[drop_count++] = (struct iovec){(void*)address, size};
   drop_size += size;
-  if (drop_count == RUNS || drop_size >= (size_t)RUNS_PAGES * STORE_PAGE) store_batch_drop_now();
+  if (one_by_one || survey.filtered || drop_count == RUNS || drop_size >= (size_t)RUNS_PAGES * STORE_PAGE) store_batch_drop_now();
 }
 
 void store_batch_end(void) {

@@ -87,10 +87,8 @@ void store_block_done(int file) {
 void store_block_drop(int file) {
   store_block* block = &store_blocks[file];
   store_block_done(file);
-  if (!block->view) return;
-  munmap((void*)block->view, STORE_BLOCK);
+  if (block->view) munmap((void*)block->view, STORE_BLOCK);
   block->view = NULL;
-  store_file_left(file);
 }
 
 /* ---- mapping ---- */

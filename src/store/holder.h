@@ -1,7 +1,8 @@
 /* How a launcher holds a store for the processes that it starts: memory files that it keeps open, found by
  * them at /proc/PID/fd/N. The first is the control area (control.h), STORE_CONTROL bytes, all zero, sealed
  * against a change of its size; `count` more, of STORE_BLOCK bytes each, follow under consecutive numbers,
- * empty and not sealed.
+ * empty and not sealed. It may put an empty one in the place of a file that nobody maps any more, once the
+ * control area says STORE_ABANDONED.
  *
  * The variable says VERSION:PID:FIRST:COUNT, and STORE_HOLDER_JOINED after it where independent jobs share
  * the files, who may come at any time. Who does not know the version keeps out. Also read by C++. */

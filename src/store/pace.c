@@ -14,7 +14,7 @@
 enum {
   MS = 1000000,
   GIVE_BACK_NS = 2400,      /* what it costs to compare a page and to give it back, before that was seen */
-  MANY = 512,               /* pages; a pass that gives back so many shows what one costs */
+  MANY = 512,               /* pages; a pass that compares so many shows what one costs */
   BUSY_LEAST_NS = 250 * MS, /* between passes of a process that works */
   IDLE_LEAST_NS = 50 * MS,  /* between passes of an idle process */
   IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
@@ -28,7 +28,7 @@ enum {
 static _Atomic(int64_t) idle_at, busy_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
 static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
-static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that it gave back */
+static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that was compared */
 
 static atomic_flag resting_is_looked_at = ATOMIC_FLAG_INIT;
 static atomic_bool at_rest;
@@ -140,6 +140,6 @@ bool store_pace_passed(const store_pass* pass) {
   atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
   settle_accounts(now);
   atomic_store(&last_cost, pass->cpu_ns);
-  if (pass->given_back >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->given_back);
+  if (pass->compared >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->compared);
   return worth;
 }

@@ -78,6 +78,7 @@ static void note_fault(unsigned char* history, bool is_private) {
 
 static bool compare(const store_block* block, uintptr_t address, unsigned page, unsigned char* history) {
   const size_t offset = (size_t)page * STORE_PAGE;
+  ++pass.compared;
   if (memcmp((const void*)(address + offset), block->view + offset, STORE_PAGE) != 0) {
     if ((*history & IN_VAIN) != IN_VAIN) *history += IN_VAIN_ONE;
     return false;
@@ -163,8 +164,10 @@ static void end_pass(void) {
 static void leave_file(int file) {
   store_block_forget(file);
   if (store_blocks[file].view && store_blocks[file].sealed &&
-      !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
+      !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) {
     store_block_drop(file);
+    store_file_left(file);
+  }
 }
 
 static void run_batch(int pagemap, bool all) {

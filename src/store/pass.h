@@ -1,5 +1,5 @@
 /* Re-share: a pass finds the private pages among those that are mapped from the store, compares each with the
- * store's, and drops those that are equal, neighbours in one call. In steps; under the store's lock.
+ * store's, and drops those that are equal, many in one call. In steps; under the store's lock.
  *
  * A page that is private again at pass after pass is given up: each time cost a fault, and brought little. A
  * page that never is equal is compared more and more seldom. A 2 MB chunk of which most pages stay different
@@ -12,7 +12,8 @@ typedef struct {
   bool done;           /* the pass has come to the end */
   bool refused;        /* it could not go on; it starts anew next time */
   int64_t cpu_ns;      /* of the whole pass so far */
-  unsigned given_back; /* pages, by the whole pass so far */
+  unsigned compared;   /* pages, by the whole pass so far, */
+  unsigned given_back; /* and those that were equal */
   unsigned faults;     /* pages that the last pass gave back and that are private again */
 } store_pass;
 

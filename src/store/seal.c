@@ -39,6 +39,12 @@ static void map_chunk(int file, uintptr_t address, unsigned begin) {
   }
 }
 
+static void finish_block(int file) {
+  store_blocks[file].sealed = true;
+  store_block_done(file);
+  if (!store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) store_block_drop(file);
+}
+
 /* Compares and maps what a batch allows. */
 static store_progress map_some(int file, uintptr_t address) {
   store_block* block = &store_blocks[file];
@@ -53,11 +59,7 @@ static store_progress map_some(int file, uintptr_t address) {
   store_batch_end();
   store_block_close(file); /* before the program can close it and have another file there */
   if (!may) return STORE_REFUSED;
-  if (block->compared == STORE_PAGES) {
-    block->sealed = true;
-    store_block_done(file);
-    if (!store_pages_any(&block->mapped, 0, STORE_PAGES)) store_block_drop(file), block->sealed = true;
-  }
+  if (block->compared == STORE_PAGES) finish_block(file);
   return STORE_MORE;
 }
 
@@ -73,20 +75,34 @@ static store_progress fill_some(int file, uintptr_t address) {
   }
 }
 
+/* Once, even if all of it is plain memory again, or a layer's, and its file nobody's: pages of a layer must
+ * not be mapped from a second file. */
+static bool is_sealed(uintptr_t address) {
+  for (int file = 0; file < STORE_FILES; ++file)
+    if (store_blocks[file].sealed && !store_blocks[file].layer && store_blocks[file].address == address)
+      return true;
+  return false;
+}
+
 /* One step for one block. */
 static store_progress block_some(uintptr_t address, bool may_publish) {
+  if (is_sealed(address)) return STORE_DONE;
   const int file = store_family_file(address);
   if (file < 0) {
     store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
     return STORE_REFUSED;
   }
-  const store_block* block = &store_blocks[file];
-  if (block->sealed && block->address == address) return STORE_DONE;
-  /* Somebody has changed the control area: it is another block's, or this one has a file. */
+  /* Its file has been given up, or somebody has changed the control area, when this process was half-way. */
   const int first = store_block_at(address);
-  if ((block->view && (block->layer || block->address != address)) || (first >= 0 && first != file)) {
+  if (first >= 0 && first != file) {
     store_refuse(SAMEPAGE_STORE_HOLDER);
-    return first >= 0 && first != file && store_blocks[first].sealed ? STORE_DONE : STORE_REFUSED;
+    finish_block(first);
+    return STORE_DONE;
+  }
+  const store_block* block = &store_blocks[file];
+  if (block->view && (block->layer || block->address != address)) {
+    store_refuse(SAMEPAGE_STORE_HOLDER);
+    return STORE_REFUSED;
   }
   switch (store_file_state_of(file)) {
     case STORE_PUBLISHED:

@@ -172,7 +172,10 @@ static bool unseal_block(int file) {
                              (unsigned)((last - block->address) / STORE_PAGE));
   if (store_pages_any(&block->mapped, 0, STORE_PAGES)) good = false; /* what the program has protected */
   store_block_forget(file);
-  if (good) store_block_drop(file);
+  if (good) {
+    store_block_drop(file);
+    store_file_left(file);
+  }
   store_batch_end();
   return good;
 }

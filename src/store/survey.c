@@ -22,7 +22,7 @@ bool store_survey_process(store_survey* survey) {
   survey->pinned = number_after(text, "\nVmPin:") != 0;
   survey->has_locked = number_after(text, "\nVmLck:") != 0;
   survey->traced = number_after(text, "\nTracerPid:") != 0;
-  survey->filters = (unsigned)number_after(text, "\nSeccomp_filters:");
+  survey->filtered = number_after(text, "\nSeccomp:") != 0;
   survey->address_space = number_after(text, "\nVmSize:") * 1024;
   return survey->threads > 0;
 }

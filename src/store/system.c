@@ -11,11 +11,10 @@ const void* store_map_view(int fd, size_t offset, size_t size) {
   unsigned char* room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return NULL;
   unsigned char* at = (unsigned char*)(((uintptr_t)room + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-  if (at > room) munmap(room, (size_t)(at - room));
-  if (at < room + HUGE_PAGE) munmap(at + size, (size_t)(room + HUGE_PAGE - at));
-  if (mmap(at, size, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) == at) return at;
-  munmap(at, size);
-  return NULL;
+  munmap(room, size + HUGE_PAGE);
+  /* Another thread may be there by now: then the kernel finds another place, which serves as well. */
+  const void* view = mmap(at, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+  return view == MAP_FAILED ? NULL : view;
 }
 
 uint64_t store_block_signals(void) {

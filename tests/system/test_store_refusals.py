@@ -105,6 +105,18 @@ thread.join()
 """)
 
 
+def test_pages_are_given_back_in_a_sandbox_that_kills_for_process_madvise(tmp_path):
+    assert script(tmp_path, FILTER + r"""
+data = noise()
+assert seal()[0] == 0
+dirty(data, 3000)
+before = anonymous()
+forbid(440, 0)      # process_madvise
+assert libc.samepage_reshare() == 0
+print(before - anonymous() > 8 << 20)
+""") in (["True"], ["skip: no seccomp here"])
+
+
 @root_only
 def test_a_worker_that_has_changed_its_user(tmp_path):
     tmp_path.chmod(0o777)

@@ -242,42 +242,121 @@ while not os.path.exists(f"{folder}/end"): time.sleep(0.01)
         process.wait(timeout=30)
 
 
-def test_files_of_what_every_copy_has_rewritten_are_given_up(tmp_path):
-    """Else the store would be one table more than the same copies take without it."""
+@pytest.fixture
+def rewriting(tmp_path):
+    """Starts copies that seal a table when told, then do what `steps` says, one step when told each, and print when that is done."""
     program = """
 import ctypes, os, random, sys, time
 rank, folder = sys.argv[1:]
-parts = [bytearray(random.Random(n).randbytes(4000)) for n in range(24000)]
 library = ctypes.CDLL(None)
+parts = [bytearray(random.Random(n).randbytes(4000)) for n in range(24000)]
+def write(first, last, owner):
+    for n in range(first, last): parts[n][:] = random.Random(f"{owner} {n}").randbytes(4000)
+def holds(first, last, owner):
+    return all(parts[n] == random.Random(f"{owner} {n}").randbytes(4000) for n in range(first, last))
+def passes(count):
+    for _ in range(count): library.samepage_reshare()
+def wait(name):
+    print("ready", flush=True)
+    while not os.path.exists(f"{folder}/{name}-{rank}"): time.sleep(0.001)
+wait("seal")
 assert library.samepage_seal() == 0
-print("sealed", flush=True)
-while not os.path.exists(f"{folder}/go"): time.sleep(0.001)
-for n, part in enumerate(parts):
-    part[:] = random.Random(f"{rank} {n}").randbytes(4000)
-for _ in range(6):
-    library.samepage_reshare()
-print("rewritten", flush=True)
-while not os.path.exists(f"{folder}/end"): time.sleep(0.01)
-print(all(part == random.Random(f"{rank} {n}").randbytes(4000) for n, part in enumerate(parts)))
 """
-    env = {**environment(tmp_path), "SAMEPAGE_STORE": "manual"}
-    del env["LD_PRELOAD"]
-    process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", "2", "--output", tmp_path, "--", "/usr/bin/python3", "-c", program,
-                                "{rank}", tmp_path], env=env)
-    said = lambda rank: (tmp_path / f"copy-{rank}.log").read_text().split("\n")[:-1]
-    files = lambda: sum(os.stat(path).st_blocks * 512 for path in store_files)
-    try:
-        wait_until(lambda: all((tmp_path / f"copy-{rank}.log").exists() and said(rank) for rank in (0, 1)))
-        store_files = [path for path in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()
-                       if os.path.islink(path) and "memfd:samepage-store" in os.readlink(path) and path.stat().st_size == 32 * MB]
-        before = files()
-        assert before > 92 * MB
-        (tmp_path / "go").touch()
-        wait_until(lambda: all("rewritten" in said(rank) for rank in (0, 1)))
-        wait_until(lambda: files() <= before - 64 * MB)  # two blocks at least lie in the table as a whole
-        (tmp_path / "end").touch()
-        assert process.wait(timeout=60) == 0
-        assert [said(rank)[-1] for rank in (0, 1)] == ["True", "True"]
-    finally:
-        process.kill()
-        process.wait(timeout=30)
+
+    class Copies:
+        def __init__(self, copies, steps, **variables):
+            env = {**environment(tmp_path), "SAMEPAGE_STORE": "manual", **variables}
+            del env["LD_PRELOAD"]
+            self.process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", str(copies), "--output", tmp_path, "--", "/usr/bin/python3",
+                                             "-c", program + steps, "{rank}", tmp_path], env=env)
+            wait_until(lambda: all(self.said(rank) for rank in range(copies)))
+            self.files = [path for path in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir() if os.path.islink(path)
+                          and "memfd:samepage-store" in os.readlink(path) and path.stat().st_size == 32 * MB]
+
+        def said(self, rank):
+            log = tmp_path / f"copy-{rank}.log"
+            return log.read_text().split("\n")[:-1] if log.exists() else []
+
+        def let(self, name, *ranks):
+            for rank in ranks:
+                (tmp_path / f"{name}-{rank}").touch()
+
+        def tell(self, name, *ranks):
+            """And waits until they have done it."""
+            ready = [self.said(rank).count("ready") for rank in ranks]
+            self.let(name, *ranks)
+            wait_until(lambda: all(self.said(rank).count("ready") > before for rank, before in zip(ranks, ready)))
+
+        def size(self):
+            return sum(os.stat(path).st_blocks * 512 for path in self.files)
+
+        def wakes(self):
+            """Of the launcher, which looks at its copies now and then."""
+            status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+            return next(int(line.split()[1]) for line in status.split("\n") if line.startswith("voluntary"))
+
+        def end(self, name):
+            """The last line of each."""
+            ranks = range(len(list(tmp_path.glob("copy-*.log"))))
+            self.let(name, *ranks)
+            assert self.process.wait(timeout=60) == 0
+            return [self.said(rank)[-1] for rank in ranks]
+
+    started = []
+
+    def start(*args, **variables):
+        started.append(Copies(*args, **variables))
+        return started[-1]
+
+    yield start
+    for copies in started:
+        copies.process.kill()
+        copies.process.wait(timeout=30)
+
+
+def test_files_of_what_every_copy_has_rewritten_are_given_up(rewriting):
+    """Else the store would be one table more than the same copies take without it; but not while one has not."""
+    copies = rewriting(3, """
+wait("write")
+if rank != "2":
+    write(0, 24000, rank)
+    passes(6)
+wait("end")
+print(holds(0, 24000, rank) if rank != "2" else all(part == random.Random(n).randbytes(4000) for n, part in enumerate(parts)))
+""")
+    copies.tell("seal", 0, 1)
+    before = copies.size()
+    assert before > 92 * MB
+    copies.tell("write", 0)
+    wakes = copies.wakes()
+    wait_until(lambda: copies.wakes() > wakes + 3)
+    assert copies.size() == before  # the second copy has them mapped
+    copies.tell("write", 1)
+    wait_until(lambda: copies.size() <= before - 64 * MB)  # two blocks at least lie in the table as a whole
+    copies.tell("seal", 2)  # its table is the old one, for which there is another file now
+    copies.let("write", 2)
+    assert copies.end("end") == ["True"] * 3
+
+
+def test_after_its_file_is_given_up_a_block_is_not_sealed_again(rewriting):
+    """A part of it may lie in a layer, whose pages would then be the other file's where they are given back."""
+    copies = rewriting(2, """
+wait("alike")
+write(0, 3000, "all")
+write(3000, 24000, rank)
+passes(4)
+wait("more")
+passes(4)
+wait("again")
+write(0, 3000, "other")
+library.samepage_seal()
+write(0, 3000, "all")
+passes(2)
+print(holds(0, 3000, "all") and holds(3000, 24000, rank))
+""", SAMEPAGE_RESEAL="on")
+    copies.tell("seal", 0, 1)
+    before = copies.size()
+    for step in ("alike", "more"):
+        copies.tell(step, 0, 1)
+    wait_until(lambda: copies.size() <= before - 32 * MB)
+    assert copies.end("again") == ["True"] * 2
