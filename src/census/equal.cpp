@@ -28,7 +28,8 @@ PageClass reason(const PageList& list, std::size_t position, const std::vector<S
   if (mapping.locked) return PageClass::pinned;
   if (mapping.mergeable)
     return subjects[run.process].pins_memory() ? PageClass::pinned : PageClass::not_scanned;
-  return mapping.inode != 0 ? PageClass::library_data : PageClass::not_registered;
+  const bool of_file = mapping.inode != 0 && !in_store(mapping);
+  return of_file ? PageClass::library_data : PageClass::not_registered;
 }
 
 /// Which frames hold the content of a group, those first that will stay: the kernel's merged pages before

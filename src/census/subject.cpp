@@ -19,10 +19,6 @@ std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {
   return fingerprint(both, sizeof both);
 }
 
-bool in_store(const Mapping& mapping) {
-  return mapping.name.starts_with("/memfd:samepage");
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string line;
   for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
@@ -30,6 +26,10 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+bool in_store(const Mapping& mapping) {
+  return mapping.name.starts_with("/memfd:samepage");
+}
 
 bool Sample::takes(std::uint64_t place, std::uint64_t page_in_mapping) const {
   if (part_ >= 1) return true;

@@ -27,6 +27,9 @@ class Sample {
   double part_;
 };
 
+/// Mapped from the files of a store.
+bool in_store(const Mapping& mapping);
+
 /// A process that is looked at.
 class Subject {
  public:

@@ -35,7 +35,7 @@ Examples:
 Keys: up and down move, tab goes to the other table and back, < and > choose the
 column that it is sorted by, r reverses, Enter asks why for what is selected, q
 leaves.
-Exit status: 0; 1 there is no such process; 2 wrong usage.
+Exit status: 0; 1 they have all ended; 2 wrong usage, or no such process.
 )";
 
 struct TopOptions {

@@ -25,7 +25,8 @@ Examples:
   sudo samepage why --all --sample 5
 
 The processes run on, and are not changed in any way.
-Exit status: 0; 1 none of them could be looked at; 2 wrong usage; 130 interrupted.
+Exit status: 0; 1 none of them could be looked at; 2 wrong usage, or no such
+process; 130 interrupted.
 )";
 
 struct WhyOptions {

@@ -131,7 +131,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
     totals.shared_kb += share->shared_kb;
     totals.shared_data_kb += share->shared_data_kb;
     totals.together_kb += share->together_kb();
-    totals.alone_kb += share->rss;
+    totals.alone_kb += share->alone_kb();
     ++totals.processes;
     if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid)
       ++totals.copies;

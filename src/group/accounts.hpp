@@ -36,7 +36,7 @@ struct GroupTotals {
   std::uint64_t private_kb = 0, shared_kb = 0, shared_data_kb = 0;
   std::uint64_t together_kb =
       0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
-  std::uint64_t alone_kb = 0;  ///< Σ RSS, an estimate of what the processes take without sharing
+  std::uint64_t alone_kb = 0;  ///< an estimate (ProcessShare) of what the processes take without sharing
   bool settled = false;        ///< nobody came, went or grew by more than 1 % in the last second
 };
 
@@ -48,7 +48,7 @@ struct GroupGlance {
 };
 
 /// Picks the sample that a group is judged by: of those with the most copies alive and within 20 % of the
-/// largest Σ RSS, the last.
+/// largest Σ alone, the last.
 class CountedSample {
  public:
   /// True if this sample is now the one.

@@ -214,7 +214,9 @@ void Group::hold_store(Environment& environment) {
   std::string why_not;
   store_ = StoreFiles::make(why_not);
   if (store_)
-    environment.set(STORE_HOLDER_VARIABLE, store_->address());
+    // Who is started by another program finds the others' pages at these addresses, whenever he comes.
+    environment.set(STORE_HOLDER_VARIABLE,
+                    store_->address() + (options_.layout == Layout::fixed ? STORE_HOLDER_JOINED : ""));
   else
     options_.note(why_not);
 }

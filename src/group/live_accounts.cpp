@@ -160,7 +160,7 @@ LiveSample LiveAccounts::summed() {
     group.user = process.user;
     group.processes.push_back(&process);
     group.together_kb += process.share.together_kb();
-    group.alone_kb += process.share.rss;
+    group.alone_kb += process.share.alone_kb();
     group.now_private_kb += process.share.private_kb;
     ++sample.processes;
     sample.hidden += process.share.hidden;

@@ -35,7 +35,7 @@ struct LiveGroup {
   std::string name, program, user;
   std::vector<const LiveProcess*> processes;
   std::uint64_t together_kb = 0;  ///< what the machine holds for them
-  std::uint64_t alone_kb = 0;     ///< Σ RSS, an estimate of what they take without sharing
+  std::uint64_t alone_kb = 0;     ///< an estimate (ProcessShare) of what they take without sharing
   std::uint64_t now_private_kb = 0;
   std::vector<std::uint64_t> private_kb;  ///< of the latest samples, newest last
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "store/holder.h"
+
 namespace samepage {
 namespace {
 
@@ -12,6 +14,23 @@ constexpr std::uint64_t kBytesPerRmapItem = 64;  // struct ksm_rmap_item
 std::uint64_t page_kb() {
   static const auto size = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) / 1024;
   return size;
+}
+
+/// What the process has mapped from the store and not touched since it was given back.
+std::uint64_t given_back_kb(const ProcFs& proc, pid_t pid) {
+  const auto is_of_store = [](const Mapping& mapping) {
+    return !mapping.shared && mapping.name.starts_with(STORE_MAPPING_NAME);
+  };
+  const auto maps = proc.maps(pid);
+  if (!maps || std::none_of(maps->begin(), maps->end(), is_of_store)) return 0;
+  std::uint64_t absent = 0;
+  if (const auto smaps = proc.smaps(pid))
+    for (const Mapping& mapping : *smaps)
+      if (is_of_store(mapping)) {
+        const std::uint64_t held = mapping.rss_kb + mapping.swap_kb, size = (mapping.end - mapping.start) / 1024;
+        absent += size - std::min(size, held);
+      }
+  return absent;
 }
 
 }  // namespace
@@ -32,6 +51,7 @@ std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
   share.shared_kb = memory->shared_clean + memory->shared_dirty;
   const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);
   share.shared_data_kb = std::min(share.shared_kb, data - std::min(data, memory->private_dirty));
+  share.given_back = given_back_kb(proc, pid);
   share.swapped_pss = memory->swap_pss.value_or(0);
   share.page_tables = status ? status->vm_pte.value_or(0) : 0;
   const auto ksm = proc.ksm_stat(pid);

@@ -12,10 +12,13 @@ struct ProcessShare {
   std::uint64_t rss = 0, pss = 0, private_kb = 0, shared_kb = 0;
   std::uint64_t shared_data_kb = 0;  ///< of what is shared: anonymous or shared memory, not code and files
   std::uint64_t swapped_pss = 0, page_tables = 0;
+  std::uint64_t given_back = 0;      ///< to the store: not in the RSS until it is read or written again
   std::uint64_t ksm_items = 0;       ///< what the kernel keeps to merge its pages
   std::optional<std::uint64_t> ksm;  ///< merged; absent where the kernel does not tell
   bool hidden = false;               ///< may not be looked into: only rss and pss are known, both the RSS
 
+  /// An estimate of what it would take without sharing.
+  std::uint64_t alone_kb() const { return rss + given_back; }
   std::uint64_t together_kb() const { return pss + swapped_pss + page_tables + ksm_items; }
 };
 

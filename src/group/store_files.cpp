@@ -43,7 +43,7 @@ bool leave_out_mapped(const ProcFs& proc, const std::vector<ProcessId>& processe
     if (!maps && (kill(static_cast<pid_t>(process.pid), 0) == 0 || errno != ESRCH)) return false;
     if (!maps) continue;  // it has ended
     for (const Mapping& mapping : *maps)
-      if (mapping.name.starts_with("/memfd:" STORE_FILE_NAME)) files.erase(mapping.inode);
+      if (mapping.name.starts_with(STORE_MAPPING_NAME)) files.erase(mapping.inode);
   }
   return true;
 }

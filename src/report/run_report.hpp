@@ -13,7 +13,7 @@ namespace samepage {
 /// The memory of a group against that of the same programs run plainly, in kB.
 struct Saving {
   std::uint64_t together_kb, alone_kb;
-  bool estimated;  ///< alone is Σ RSS and was not measured
+  bool estimated;  ///< alone was not measured
 
   std::int64_t saved_kb() const { return static_cast<std::int64_t>(alone_kb - together_kb); }
 };

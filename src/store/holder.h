@@ -12,6 +12,7 @@
 #define STORE_HOLDER_VERSION 2
 #define STORE_HOLDER_JOINED ":joined"
 #define STORE_FILE_NAME "samepage-store"
+#define STORE_MAPPING_NAME "/memfd:" STORE_FILE_NAME /* what /proc/PID/maps begins to call it */
 
 enum {
   STORE_FILES = 64,

@@ -31,7 +31,6 @@
 enum {
   MS = 1000000,
   LIVES_ON_NS = 30 * MS,    /* a child that has not called exec by then will not */
-  WATCH_NS = 500 * MS,      /* how long its parent waits for that, when it waits anyway */
   QUIET_NS = 2000 * MS,     /* a copy that waits, and whose constants have not grown for so long, is sealed */
   EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
   REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
@@ -42,7 +41,8 @@ enum {
   TICK_MS = 100,
 };
 
-/* How long a copy that waits anyway looks for what another one publishes. */
+/* How long a process that waits anyway looks for what another one does: a copy for what is published; a parent
+ * for a worker that has lived on, which it says when it first waits or allocates; that for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
 /* How long a process that waits waits for its next pass. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
@@ -118,7 +118,7 @@ static bool pass_comes_soon(int64_t now) {
   return (refused > next ? refused : next) < now + SOON_NS;
 }
 
-/* Soon after a fork, when it will show whether the child lives on, and the parent publishes; while a copy may
+/* After a fork, when it will show whether the child lives on, and the parent publishes; while a copy may
  * turn out to be quiet, or another one publishes; before a pass. */
 static bool something_may_come(int64_t now) {
   if (pass_comes_soon(now)) return true;
@@ -126,8 +126,8 @@ static bool something_may_come(int64_t now) {
   const int64_t since = atomic_load(&publisher_since);
   if (since && now - since < PUBLISHER_NS) return true;
   if (is_young_copy() && !atomic_load(&was_quiet)) return true;
-  return (atomic_load(&has_forked) && now - atomic_load(&last_fork) < WATCH_NS) ||
-         (heap_generation() > 0 && now - atomic_load(&born) < 2 * WATCH_NS);
+  return (atomic_load(&has_forked) && now - atomic_load(&last_fork) < PUBLISHER_NS) ||
+         (heap_generation() > 0 && now - atomic_load(&born) < PUBLISHER_NS);
 }
 
 /* Jemalloc gives back what events have freed while it is called; a process that waits hardly calls it. */
