@@ -48,6 +48,7 @@ TEST(RunTable, IsAligned) {
             "copy  process                    pid  peak RSS  private  shared  of it data     exit\n"
             "   0  reco                        10    102 MB    20 MB   82 MB       72 MB        0\n"
             "   1  reco (exec'd: own layout)   11    102 MB        -   82 MB       72 MB  SIGKILL\n"
+            "exec'd: by a start script? Name the program that it starts, or keep one layout: --layout fixed\n"
             "copy 1: killed by SIGKILL\n"
             "2 copies, 2 processes: together 123 MB, alone 205 MB (estimated), saved 82 MB (40 %), at "
             "00:00:00 when "
