@@ -64,11 +64,14 @@ void Accounts::set_template(pid_t pid) {
   if (const auto stat = proc_.stat(pid)) layout_ = Layout{stat->start_code, stat->start_stack};
 }
 
-bool Accounts::settled_now(double now, std::uint64_t rss, std::size_t processes) {
-  last_second_.push_back({now, rss, processes});
+bool Accounts::settled_now(double now, std::uint64_t rss, std::uint64_t anonymous, std::size_t processes) {
+  last_second_.push_back({now, rss, anonymous, processes});
   while (last_second_.size() > 2 && last_second_[1].time <= now - 1) last_second_.pop_front();
   const Point& before = last_second_.front();
-  return before.time <= now - 1 && static_cast<double>(rss) < kGrowth * static_cast<double>(before.rss) &&
+  // What was shared and is written leaves the RSS as it is: at a program's end that may be all it has.
+  const double most = (kGrowth - 1) * static_cast<double>(before.rss);
+  return before.time <= now - 1 && static_cast<double>(rss) < static_cast<double>(before.rss) + most &&
+         static_cast<double>(anonymous) < static_cast<double>(before.anonymous) + most &&
          std::all_of(last_second_.begin(), last_second_.end(),
                      [&](const Point& point) { return point.processes == processes; });
 }
@@ -101,7 +104,7 @@ GroupGlance Accounts::look() {
       glance.merged_kb = glance.merged_kb.value_or(0) + *ksm->merging_pages * page_kb();
   }
   if (members.empty()) return glance;
-  const bool settled = settled_now(now, rss, members.size());
+  const bool settled = settled_now(now, rss, glance.anonymous_kb, members.size());
   if (now >= next_measurement_ || (settled && !settled_.totals())) {
     const double before = seconds(CLOCK_THREAD_CPUTIME_ID);
     measure(members, settled);

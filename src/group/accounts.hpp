@@ -37,7 +37,7 @@ struct GroupTotals {
   std::uint64_t together_kb =
       0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
   std::uint64_t alone_kb = 0;  ///< an estimate (ProcessShare) of what the processes take without sharing
-  bool settled = false;        ///< nobody came, went or grew by more than 1 % in the last second
+  bool settled = false;        ///< nobody came or went, or grew by 1 % in the last second, nor what is anonymous of it
 };
 
 /// What every look finds cheaply, for those who set KSM's pace.
@@ -90,7 +90,7 @@ class Accounts {
     bool operator==(const Layout&) const = default;
   };
 
-  bool settled_now(double now, std::uint64_t rss, std::size_t processes);
+  bool settled_now(double now, std::uint64_t rss, std::uint64_t anonymous, std::size_t processes);
   void measure(const std::vector<ProcessTree::Member>& members, bool settled);
 
   const ProcFs& proc_;
@@ -102,7 +102,7 @@ class Accounts {
   std::map<pid_t, Key> latest_;  // of the PIDs now in use
   struct Point {
     double time;
-    std::uint64_t rss;
+    std::uint64_t rss, anonymous;
     std::size_t processes;
   };
   std::deque<Point> last_second_;

@@ -70,6 +70,7 @@ class Group {
 
  private:
   void plan();
+  bool fix_layout();
   void join_store();
   void hold_store(Environment& environment);
   void start_template();
@@ -102,7 +103,7 @@ class Group {
   std::optional<StoreFiles> store_;
   std::optional<StoreJoin> joined_;
   std::optional<Template> template_;
-  bool template_ready_ = false;
+  bool template_ready_ = false, fixed_ = false;
   std::size_t next_ = 0, running_ = 0;
   int interrupts_ = 0;
   bool stopping_ = false;
@@ -153,6 +154,7 @@ void Group::plan() {
         fmt::format("the heap does not reach {}: PHP has a malloc of its own, which "
                     "USE_ZEND_ALLOC=0 switches off; its memory is shared less",
                     name));
+  fixed_ = options_.layout == Layout::fixed && fix_layout();
   if (heap) preload_heap(common, *preloads.heap);
   if (heap && options_.store) {
     hold_store(common);
@@ -164,17 +166,6 @@ void Group::plan() {
   if (options_.ksm && prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0) < 0) common.set("SAMEPAGE_KSM", "constant");
   common.set("SAMEPAGE_COPIES", std::to_string(copies_.size()));
 
-  if (options_.layout == Layout::fixed) {
-    // Inherited by whatever is started from here on.
-    const int persona = personality(0xffffffff);
-    if (persona < 0 || personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE) < 0)
-      options_.note(
-          fmt::format("address randomisation cannot be switched off here ({}): "
-                      "each copy has a layout of its own",
-                      error_text(errno)));
-    else
-      options_.note("address randomisation is off for this group");
-  }
   const bool hook = preloads.group && !first.no_preload;
   const bool forked = hook && options_.layout == Layout::fork && several && one_program;
   if (several && options_.layout == Layout::fork && !one_program)
@@ -193,6 +184,17 @@ void Group::plan() {
       copy.start.environment.push_back(control_for_plain_start(true));
     }
   }
+}
+
+/// Inherited by whatever is started from here on. False where it may not be.
+bool Group::fix_layout() {
+  const int persona = personality(0xffffffff);
+  const bool fixed = persona >= 0 && personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE) >= 0;
+  options_.note(fixed ? "address randomisation is off for this group"
+                      : fmt::format("address randomisation cannot be switched off here ({}): "
+                                    "each copy has a layout of its own",
+                                    error_text(errno)));
+  return fixed;
 }
 
 void Group::join_store() {
@@ -216,7 +218,7 @@ void Group::hold_store(Environment& environment) {
   if (store_)
     // Who is started by another program finds the others' pages at these addresses, whenever he comes.
     environment.set(STORE_HOLDER_VARIABLE,
-                    store_->address() + (options_.layout == Layout::fixed ? STORE_HOLDER_JOINED : ""));
+                    store_->address() + (fixed_ ? STORE_HOLDER_JOINED : ""));
   else
     options_.note(why_not);
 }

@@ -36,6 +36,7 @@ std::uint64_t given_back_kb(const ProcFs& proc, pid_t pid) {
 }  // namespace
 
 std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
+  const std::uint64_t given_back = given_back_kb(proc, pid);  // first: what is given back now counts once
   const auto memory = proc.smaps_rollup(pid);
   const auto status = proc.status(pid);
   ProcessShare share;
@@ -47,11 +48,11 @@ std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
   if (!memory) return std::nullopt;
   share.rss = memory->rss;
   share.pss = memory->pss;
+  share.given_back = given_back;
   share.private_kb = memory->private_clean + memory->private_dirty;
   share.shared_kb = memory->shared_clean + memory->shared_dirty;
   const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);
   share.shared_data_kb = std::min(share.shared_kb, data - std::min(data, memory->private_dirty));
-  share.given_back = given_back_kb(proc, pid);
   share.swapped_pss = memory->swap_pss.value_or(0);
   share.page_tables = status ? status->vm_pte.value_or(0) : 0;
   const auto ksm = proc.ksm_stat(pid);

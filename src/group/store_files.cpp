@@ -36,12 +36,18 @@ UniqueFd memory_file(off_t size) {
 
 using Files = std::map<std::uint64_t, std::size_t>;  // by inode, numbers
 
+bool has_ended(const ProcFs& proc, pid_t pid) {
+  const auto stat = proc.stat(pid);
+  return stat ? stat->state == 'Z' || stat->state == 'X' : kill(pid, 0) != 0 && errno == ESRCH;
+}
+
 /// False if it cannot be told of one of the processes.
 bool leave_out_mapped(const ProcFs& proc, const std::vector<ProcessId>& processes, Files& files) {
   for (const ProcessId& process : processes) {
-    const auto maps = proc.maps(static_cast<pid_t>(process.pid));
-    if (!maps && (kill(static_cast<pid_t>(process.pid), 0) == 0 || errno != ESRCH)) return false;
-    if (!maps) continue;  // it has ended
+    const auto pid = static_cast<pid_t>(process.pid);
+    const auto maps = proc.maps(pid);
+    if (!maps && !has_ended(proc, pid)) return false;
+    if (!maps) continue;
     for (const Mapping& mapping : *maps)
       if (mapping.name.starts_with(STORE_MAPPING_NAME)) files.erase(mapping.inode);
   }
@@ -88,23 +94,27 @@ std::vector<int> StoreFiles::descriptors() const {
 void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessId>& processes) {
   store_control control{};
   if (pread(files_.front().get(), &control, sizeof control, 0) != sizeof control) return;
-  Files unmapped;
   std::uint64_t left = 0;
   std::size_t spare = 0;
   for (std::size_t i = 1; i < files_.size(); ++i) {
-    const store_entry& entry = control.entries[i - 1];
-    struct stat status;
-    if (entry.address == 0) ++spare;
-    if (entry.left == 0 || entry.state != STORE_PUBLISHED || fstat(files_[i].get(), &status) != 0) continue;
-    left += entry.left;
-    unmapped[status.st_ino] = i;
+    left += control.entries[i - 1].left;
+    spare += control.entries[i - 1].address == 0;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (unmapped.empty() || processes.empty() || spare < files_.size() / 2 || now < not_before_ ||
+  if (processes.empty() || spare < files_.size() / 2 || now < not_before_ ||
       (left == left_ && now < look_again_))
     return;
   left_ = left;
   look_again_ = now + kLookAgain;
+  Files unmapped;
+  for (std::size_t i = 1; i < files_.size(); ++i) {
+    const store_entry& entry = control.entries[i - 1];
+    struct stat status;
+    if (entry.state == STORE_PUBLISHED && (entry.left > 0 || has_ended(proc, entry.publisher)) &&
+        fstat(files_[i].get(), &status) == 0)
+      unmapped[status.st_ino] = i;
+  }
+  if (unmapped.empty()) return;
   const bool known = leave_out_mapped(proc, processes, unmapped);
   not_before_ = std::chrono::steady_clock::now() + kCost * (std::chrono::steady_clock::now() - now);
   if (!known) return;

@@ -1,9 +1,9 @@
 #include "report/run_report.hpp"
 
-#include <algorithm>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>

@@ -151,16 +151,6 @@ static void begin_pass(void) {
   ++number;
 }
 
-static void end_pass(void) {
-  under_way = false;
-  pass.done = true;
-  store_layers_end();
-  store_statistics.private_before = private_before;
-  store_statistics.private_after = private_after;
-  ++store_statistics.passes;
-}
-
-/* A block of which nothing is mapped any more needs no file. */
 static void leave_file(int file) {
   store_block_forget(file);
   if (store_blocks[file].view && store_blocks[file].sealed &&
@@ -170,6 +160,18 @@ static void leave_file(int file) {
   }
 }
 
+static void end_pass(void) {
+  for (int file = 0; file < STORE_FILES; ++file) /* what malloc has taken back */
+    if (store_blocks[file].view && !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) leave_file(file);
+  under_way = false;
+  pass.done = true;
+  store_layers_end();
+  store_statistics.private_before = private_before;
+  store_statistics.private_after = private_after;
+  ++store_statistics.passes;
+}
+
+/* A block of which nothing is mapped any more needs no file. */
 static void run_batch(int pagemap, bool all) {
   uint64_t entries[STORE_CHUNK];
   int file = -1;

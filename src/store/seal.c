@@ -42,7 +42,9 @@ static void map_chunk(int file, uintptr_t address, unsigned begin) {
 static void finish_block(int file) {
   store_blocks[file].sealed = true;
   store_block_done(file);
-  if (!store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) store_block_drop(file);
+  if (store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) return;
+  store_block_drop(file);
+  store_file_left(file);
 }
 
 /* Compares and maps what a batch allows. */

@@ -31,6 +31,7 @@
 enum {
   MS = 1000000,
   LIVES_ON_NS = 30 * MS,    /* a child that has not called exec by then will not */
+  WATCH_NS = 500 * MS,      /* how long its parent looks for that, when it waits anyway */
   QUIET_NS = 2000 * MS,     /* a copy that waits, and whose constants have not grown for so long, is sealed */
   EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
   REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
@@ -41,8 +42,9 @@ enum {
   TICK_MS = 100,
 };
 
-/* How long a process that waits anyway looks for what another one does: a copy for what is published; a parent
- * for a worker that has lived on, which it says when it first waits or allocates; that for its parent. */
+/* How long a process that waits anyway looks for what another one does: a copy for what is published; a parent,
+ * after its first fork, for a worker that has lived on, which that says when it first waits or allocates; a
+ * worker for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
 /* How long a process that waits waits for its next pass. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
@@ -50,7 +52,7 @@ static const int64_t SOON_NS = (int64_t)5000 * MS;
 atomic_bool store_awake;
 
 static atomic_bool settled, has_forked, sealing_over;
-static _Atomic(int64_t) born, last_fork, not_before;
+static _Atomic(int64_t) born, first_fork, last_fork, not_before; /* 0: none yet */
 static _Atomic(int64_t) purge_at;              /* 0: nothing to purge */
 static _Atomic(int64_t) waited_at, paid_since; /* 0: no pass is paid */
 static atomic_bool was_quiet;
@@ -126,7 +128,9 @@ static bool something_may_come(int64_t now) {
   const int64_t since = atomic_load(&publisher_since);
   if (since && now - since < PUBLISHER_NS) return true;
   if (is_young_copy() && !atomic_load(&was_quiet)) return true;
-  return (atomic_load(&has_forked) && now - atomic_load(&last_fork) < PUBLISHER_NS) ||
+  if (constants() < store_config.minimum) return false;
+  return (atomic_load(&has_forked) &&
+          (now - atomic_load(&first_fork) < PUBLISHER_NS || now - atomic_load(&last_fork) < WATCH_NS)) ||
          (heap_generation() > 0 && now - atomic_load(&born) < PUBLISHER_NS);
 }
 
@@ -273,8 +277,10 @@ static void before_fork(void) {
 
 static void in_parent(void) {
   if (!heap_next_fork_is_copy()) {
+    const int64_t now = store_now_ns();
+    if (!atomic_load(&has_forked)) atomic_store(&first_fork, now);
+    atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
-    atomic_store(&last_fork, store_now_ns());
     store_layers_forked(false);
   }
   store_unlock_forked(false);
