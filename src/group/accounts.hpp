@@ -37,7 +37,8 @@ struct GroupTotals {
   std::uint64_t together_kb =
       0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
   std::uint64_t alone_kb = 0;  ///< an estimate (ProcessShare) of what the processes take without sharing
-  bool settled = false;        ///< nobody came or went, or grew by 1 % in the last second, nor what is anonymous of it
+  bool settled =
+      false;  ///< nobody came or went, or grew by 1 % in the last second, nor what is anonymous of it
 };
 
 /// What every look finds cheaply, for those who set KSM's pace.

@@ -189,7 +189,8 @@ void Group::plan() {
 /// Inherited by whatever is started from here on. False where it may not be.
 bool Group::fix_layout() {
   const int persona = personality(0xffffffff);
-  const bool fixed = persona >= 0 && personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE) >= 0;
+  const bool fixed =
+      persona >= 0 && personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE) >= 0;
   options_.note(fixed ? "address randomisation is off for this group"
                       : fmt::format("address randomisation cannot be switched off here ({}): "
                                     "each copy has a layout of its own",
@@ -217,8 +218,7 @@ void Group::hold_store(Environment& environment) {
   store_ = StoreFiles::make(why_not);
   if (store_)
     // Who is started by another program finds the others' pages at these addresses, whenever he comes.
-    environment.set(STORE_HOLDER_VARIABLE,
-                    store_->address() + (fixed_ ? STORE_HOLDER_JOINED : ""));
+    environment.set(STORE_HOLDER_VARIABLE, store_->address() + (fixed_ ? STORE_HOLDER_JOINED : ""));
   else
     options_.note(why_not);
 }

@@ -27,7 +27,8 @@ std::uint64_t given_back_kb(const ProcFs& proc, pid_t pid) {
   if (const auto smaps = proc.smaps(pid))
     for (const Mapping& mapping : *smaps)
       if (is_of_store(mapping)) {
-        const std::uint64_t held = mapping.rss_kb + mapping.swap_kb, size = (mapping.end - mapping.start) / 1024;
+        const std::uint64_t held = mapping.rss_kb + mapping.swap_kb,
+                            size = (mapping.end - mapping.start) / 1024;
         absent += size - std::min(size, held);
       }
   return absent;

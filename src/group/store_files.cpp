@@ -121,7 +121,8 @@ void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessI
   for (const auto& [inode, i] : unmapped) {
     // One that is about to map it does so alone; those to come find another file for these constants.
     const unsigned state = STORE_ABANDONED;
-    const std::size_t at = offsetof(store_control, entries) + (i - 1) * sizeof(store_entry) + offsetof(store_entry, state);
+    const std::size_t at =
+        offsetof(store_control, entries) + (i - 1) * sizeof(store_entry) + offsetof(store_entry, state);
     const UniqueFd empty = memory_file(0);
     if (empty && pwrite(files_.front().get(), &state, sizeof state, static_cast<off_t>(at)) == sizeof state)
       dup3(empty.get(), files_[i].get(), O_CLOEXEC);

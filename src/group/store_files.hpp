@@ -28,10 +28,11 @@ class StoreFiles {
   /// Borrowed, the control area first.
   std::vector<int> descriptors() const;
 
-  /// Gives up the published files that processes have stopped mapping, or whose publisher has ended, once none
-  /// of `processes` maps them: what was in there has been rewritten in all of them, and would be held beside. To be called often when no
-  /// more copies are to come; it looks when somebody has stopped, and every ten seconds after, at a cost of 2 %
-  /// of one processor at most. Half of the files at most are given up: each has one address for ever.
+  /// Gives up the published files that processes have stopped mapping, or whose publisher has ended, once
+  /// none of `processes` maps them: what was in there has been rewritten in all of them, and would be held
+  /// beside. To be called often when no more copies are to come; it looks when somebody has stopped, and
+  /// every ten seconds after, at a cost of 2 % of one processor at most. Half of the files at most are given
+  /// up: each has one address for ever.
   void give_up_unmapped(const ProcFs& proc, const std::vector<ProcessId>& processes);
 
   struct Size {

@@ -82,7 +82,8 @@ std::string run_table(const GroupResult& result, std::optional<std::uint64_t> al
   std::string text = table.text();
   if (std::any_of(result.rows.begin(), result.rows.end(),
                   [](const ProcessRow& row) { return row.own_layout; }))
-    text += "exec'd: by a start script? Name the program that it starts, or keep one layout: --layout fixed\n";
+    text +=
+        "exec'd: by a start script? Name the program that it starts, or keep one layout: --layout fixed\n";
   if (hidden) text += fmt::format("and {} that ran at other times\n", plural(hidden, "process", "processes"));
   for (const CopyEnd& end : result.ends)
     if (end.status != 0 && result.ends.size() > 1) text += fmt::format("copy {}: {}\n", end.copy, end.how);

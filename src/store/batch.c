@@ -18,8 +18,8 @@
 #endif
 
 enum {
-  RUNS = 128,          /* dropped in one call, */
-  RUNS_PAGES = 1024,   /* which takes a millisecond at most */
+  RUNS = 128,                       /* dropped in one call, */
+  RUNS_PAGES = 1024,                /* which takes a millisecond at most */
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
 };
@@ -108,7 +108,8 @@ void store_batch_drop_now(void) {
 void store_batch_drop(uintptr_t address, size_t size) {
   drops[drop_count++] = (struct iovec){(void*)address, size};
   drop_size += size;
-  if (one_by_one || survey.filtered || drop_count == RUNS || drop_size >= (size_t)RUNS_PAGES * STORE_PAGE) store_batch_drop_now();
+  if (one_by_one || survey.filtered || drop_count == RUNS || drop_size >= (size_t)RUNS_PAGES * STORE_PAGE)
+    store_batch_drop_now();
 }
 
 void store_batch_end(void) {

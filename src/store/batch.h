@@ -27,7 +27,7 @@ bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintpt
 bool store_batch_of_store(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
 
 /* Gives pages of the store's mappings back, so that the file's show: many runs in one call, as every call
- * makes all processors forget addresses. Done when the batch ends, or at once by store_batch_drop_now(), which
- * comes before such pages are mapped anew. */
+ * makes all processors forget addresses. Done when the batch ends, or at once by store_batch_drop_now(),
+ * which comes before such pages are mapped anew. */
 void store_batch_drop(uintptr_t address, size_t size);
 void store_batch_drop_now(void);

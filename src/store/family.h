@@ -57,7 +57,8 @@ void store_file_abandon(int file);
 int store_file_reader(int file, store_pages* present);
 /* Closes an inherited descriptor: this process has the file mapped, and its children will. */
 void store_file_close(int file);
-/* This process has compared it all, or had pages of it mapped, and has none mapped any more. A launcher gives up a file that nobody has. */
+/* This process has compared it all, or had pages of it mapped, and has none mapped any more. A launcher gives
+ * up a file that nobody has. */
 void store_file_left(int file);
 /* Nobody is to use the file, nor to empty it: this process has it mapped, and could not seal it. */
 void store_file_disown(int file);

@@ -162,7 +162,8 @@ static void leave_file(int file) {
 
 static void end_pass(void) {
   for (int file = 0; file < STORE_FILES; ++file) /* what malloc has taken back */
-    if (store_blocks[file].view && !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) leave_file(file);
+    if (store_blocks[file].view && !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
+      leave_file(file);
   under_way = false;
   pass.done = true;
   store_layers_end();

@@ -9,9 +9,9 @@ enum { STORE_STRETCHES = 4096 };
 typedef struct {
   unsigned threads;
   bool pinned, traced, async_io;
-  bool has_locked;  /* memory anywhere */
-  bool locked;      /* in the range that was asked for, or every mapping to come (mlock(2), mlockall(2)) */
-  bool filtered; /* by seccomp(2) */
+  bool has_locked; /* memory anywhere */
+  bool locked;     /* in the range that was asked for, or every mapping to come (mlock(2), mlockall(2)) */
+  bool filtered;   /* by seccomp(2) */
   size_t address_space; /* bytes */
   unsigned maps;
   /* Private read-write mappings of no file, or of the store's files, in the range that was asked for. */

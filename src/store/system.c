@@ -8,7 +8,8 @@
 enum { HUGE_PAGE = 2 << 20 /* bytes */ };
 
 const void* store_map_view(int fd, size_t offset, size_t size) {
-  unsigned char* room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  unsigned char* room =
+      mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return NULL;
   unsigned char* at = (unsigned char*)(((uintptr_t)room + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
   munmap(room, size + HUGE_PAGE);

@@ -20,8 +20,8 @@ static inline int64_t store_now_ns(void) {
   return store_clock_ns(CLOCK_MONOTONIC);
 }
 
-/* A read-only view of a file, at an address at which its 2 MB pages can be mapped as such: the kernel sees to that
- * itself only where huge pages of shared memory are on. NULL if there is no room. */
+/* A read-only view of a file, at an address at which its 2 MB pages can be mapped as such: the kernel sees to
+ * that itself only where huge pages of shared memory are on. NULL if there is no room. */
 const void* store_map_view(int fd, size_t offset, size_t size);
 
 /* All signals, for this thread; what was blocked before. */

@@ -42,9 +42,9 @@ enum {
   TICK_MS = 100,
 };
 
-/* How long a process that waits anyway looks for what another one does: a copy for what is published; a parent,
- * after its first fork, for a worker that has lived on, which that says when it first waits or allocates; a
- * worker for its parent. */
+/* How long a process that waits anyway looks for what another one does: a copy for what is published; a
+ * parent, after its first fork, for a worker that has lived on, which that says when it first waits or
+ * allocates; a worker for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
 /* How long a process that waits waits for its next pass. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
@@ -53,8 +53,8 @@ atomic_bool store_awake;
 
 static atomic_bool settled, has_forked, sealing_over;
 static _Atomic(int64_t) born, first_fork, last_fork, not_before; /* 0: none yet */
-static _Atomic(int64_t) purge_at;              /* 0: nothing to purge */
-static _Atomic(int64_t) waited_at, paid_since; /* 0: no pass is paid */
+static _Atomic(int64_t) purge_at;                                /* 0: nothing to purge */
+static _Atomic(int64_t) waited_at, paid_since;                   /* 0: no pass is paid */
 static atomic_bool was_quiet;
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
