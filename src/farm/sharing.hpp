@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 
 namespace samepage::farm {
@@ -14,14 +15,16 @@ class Sharing {
   /// that says what is shared, or what is lost without the heap.
   std::string seal() const;
   /// For a worker between events: gives back pages whose bytes are the store's again, if no more than
-  /// `budget`, a part of all time, goes into it.
+  /// `budget`, a part of all time, goes into it and the faults that follow.
   void reshare(double budget);
 
  private:
+  static std::size_t pages_given_back();
+
   int (*seal_)();
   int (*reshare_)();
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-  std::chrono::nanoseconds last_took_{0};
+  std::chrono::duration<double> owed_{0};  // for the last pass and the faults that it causes
 };
 
 }  // namespace samepage::farm

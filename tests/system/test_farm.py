@@ -403,7 +403,7 @@ def test_with_the_heap_constants_are_sealed_and_pages_whose_bytes_came_back_are_
     private = {}
     for name, environment in (("plain", {}), ("heap", {"LD_PRELOAD": str(BUILD / "lib/libsamepage-heap.so")})):
         report = tmp_path / f"{name}.json"
-        result = run(lines, "--workers", 2, "--constants-mb", 64, "--touch-events", 200, "--busy-us", 1000, "--reshare-budget", 0.5,
+        result = run(lines, "--workers", 2, "--constants-mb", 64, "--touch-events", 40, "--busy-us", 1000, "--reshare-budget", 0.5,
                      "--json", report, env={**os.environ, **environment})
         assert result.returncode == 0, result.stderr
         told = json.loads(report.read_text())
