@@ -113,9 +113,9 @@ def ask(path, line):
 
 def test_adopts_merges_rests_and_puts_back(daemon, rules, member):
     before = settings()
-    watchdog = daemon("--config", rules)
-    watchdog.wait_for("watching: 1 rules")
     with group(member) as pids:
+        watchdog = daemon("--config", rules)  # all are ready: it adopts them at one look
+        watchdog.wait_for("watching: 1 rules")
         watchdog.wait_for("rest: ")
         for pid in pids:
             assert f"adopt {pid}: rule test" in watchdog.log
@@ -139,8 +139,8 @@ def test_a_burst_that_is_terminated_puts_back(daemon, rules, member):
 
 def test_goes_on_after_a_kill(daemon, rules, member):
     before = settings()
-    watchdog = daemon("--config", rules)
     with group(member) as pids:
+        watchdog = daemon("--config", rules)
         watchdog.wait_for("burst: ")
         watchdog.process.kill()
         watchdog.process.wait()
@@ -166,8 +166,8 @@ def test_what_the_unit_leaves_it_is_enough(daemon, tmp_path):
         rules = tmp_path / "watchdog.toml"
         rules.write_text(f'[[adopt]]\nexecutable = "{member}"\nuser = 65534\n')
         before = settings()
-        watchdog = daemon("--config", rules, prefix=["setpriv", "--no-new-privs", f"--bounding-set={bounding}"])
         with group(member, user=65534, group=65534, extra_groups=[]) as pids:
+            watchdog = daemon("--config", rules, prefix=["setpriv", "--no-new-privs", f"--bounding-set={bounding}"])
             watchdog.wait_for("rest: ")
             assert all(merged_bytes(pid) >= 0.95 * (MEGABYTES << 20) for pid in pids)
             log = watchdog.terminate()
