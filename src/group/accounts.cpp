@@ -125,6 +125,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
     if (!share) continue;  // it has just ended
     if (!share->hidden) {
       row.private_kb = share->private_kb;
+      row.library_data_kb = share->library_data_kb;
       row.shared_kb = share->shared_kb;
       row.shared_data_kb = share->shared_data_kb;
       row.pss_kb = share->pss;
@@ -174,6 +175,7 @@ std::vector<ProcessRow> Accounts::rows() const {
     ProcessRow& last = result.back();
     last.counted = true;
     last.private_kb = found->second.private_kb;
+    last.library_data_kb = found->second.library_data_kb;
     last.shared_kb = found->second.shared_kb;
     last.shared_data_kb = found->second.shared_data_kb;
     last.pss_kb = found->second.pss_kb;

@@ -23,7 +23,8 @@ struct ProcessRow {
   std::string name;     ///< as in ps
   std::string command;  ///< its command line
   std::optional<int> exit_code, signal;
-  std::optional<std::uint64_t> peak_rss_kb, private_kb, shared_kb, shared_data_kb, pss_kb, ksm_kb;
+  std::optional<std::uint64_t> peak_rss_kb, private_kb, library_data_kb, shared_kb, shared_data_kb, pss_kb,
+      ksm_kb;
   bool own_layout = false;  ///< it left the copies' common layout by an exec
   bool counted = false;     ///< its figures are of the moment that the totals are of
 };

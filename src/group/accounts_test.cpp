@@ -34,6 +34,19 @@ class AccountsTest : public testing::Test {
     std::ofstream(folder / "smaps_rollup")
         << "Rss: 2000 kB\nPss: 1000 kB\nPrivate_Dirty: 500 kB\nShared_Dirty: 1500 kB\n";
   }
+  /// What a process that `process` made has of a library, and in the store and given back.
+  void mappings(pid_t pid, unsigned library_kb, unsigned given_back_kb) {
+    std::ofstream(root_ / std::to_string(pid) / "smaps") << fmt::format(
+        "7f0000000000-7f0000200000 rw-p 00001000 fe:00 77 /usr/lib/libdata.so\nRss: 1000 kB\nPrivate_Dirty: "
+        "{} kB\n"
+        "7f0000200000-7f0000400000 r--p 00001000 fe:00 78 /usr/lib/libcode.so\nRss: 1000 kB\nPrivate_Clean: "
+        "900 kB\n"
+        "7f0000400000-7f0000600000 rw-p 00000000 00:00 0 \nRss: 700 kB\nPrivate_Dirty: 700 kB\n"
+        "7f1000000000-7f1000200000 rw-p 00000000 00:01 79 /memfd:samepage-store (deleted)\nRss: {} "
+        "kB\nPrivate_Dirty: 50 kB\n"
+        "7f1000200000-7f1000400000 rw-s 00000000 00:01 80 /dev/shm/table\nRss: 60 kB\nPrivate_Dirty: 60 kB\n",
+        library_kb, 2048 - given_back_kb);
+  }
   void gone(pid_t pid) { std::filesystem::remove_all(root_ / std::to_string(pid)); }
 
   void start_a_copy() {
@@ -93,6 +106,15 @@ TEST_F(AccountsTest, TheTemplateAndTheProcessBetweenAreNoRows) {
   accounts_.look();
   ASSERT_EQ(accounts_.rows().size(), 2u);
   EXPECT_EQ(accounts_.rows()[1].copy, 1u);
+}
+
+TEST_F(AccountsTest, DataOfLibrariesAndPagesGivenBackAreKnownByTheirMappings) {
+  start_a_copy();
+  mappings(kCopy, 300, 400);
+  accounts_.look();
+  EXPECT_EQ(accounts_.rows().at(0).library_data_kb, 300u);
+  ASSERT_FALSE(accounts_.samples().empty());
+  EXPECT_EQ(accounts_.samples()[0].alone_kb, 2000u + 400u);
 }
 
 TEST_F(AccountsTest, AnOrphanIsKnownByItsEnvironment) {

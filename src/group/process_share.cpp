@@ -16,31 +16,32 @@ std::uint64_t page_kb() {
   return size;
 }
 
-/// What the process has mapped from the store and not touched since it was given back.
-std::uint64_t given_back_kb(const ProcFs& proc, pid_t pid) {
-  const auto is_of_store = [](const Mapping& mapping) {
-    return !mapping.shared && mapping.name.starts_with(STORE_MAPPING_NAME);
-  };
-  const auto maps = proc.maps(pid);
-  if (!maps || std::none_of(maps->begin(), maps->end(), is_of_store)) return 0;
-  std::uint64_t absent = 0;
-  if (const auto smaps = proc.smaps(pid))
-    for (const Mapping& mapping : *smaps)
-      if (is_of_store(mapping)) {
-        const std::uint64_t held = mapping.rss_kb + mapping.swap_kb,
-                            size = (mapping.end - mapping.start) / 1024;
-        absent += size - std::min(size, held);
-      }
-  return absent;
+bool is_of_store(const Mapping& mapping) {
+  return !mapping.shared && mapping.name.starts_with(STORE_MAPPING_NAME);
+}
+
+bool is_of_library(const Mapping& mapping) {
+  return !mapping.shared && mapping.inode && !is_of_store(mapping);
+}
+
+/// What its mappings tell one by one, which smaps_rollup does not.
+void add_mappings(const ProcFs& proc, pid_t pid, ProcessShare& share) {
+  const auto smaps = proc.smaps(pid);
+  if (!smaps) return;
+  for (const Mapping& mapping : *smaps) {
+    const std::uint64_t held = mapping.rss_kb + mapping.swap_kb, size = (mapping.end - mapping.start) / 1024;
+    if (is_of_store(mapping)) share.given_back += size - std::min(size, held);
+    if (is_of_library(mapping)) share.library_data_kb += mapping.private_dirty_kb;
+  }
 }
 
 }  // namespace
 
 std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
-  const std::uint64_t given_back = given_back_kb(proc, pid);  // first: what is given back now counts once
+  ProcessShare share;
+  add_mappings(proc, pid, share);  // first: what is given back now counts once
   const auto memory = proc.smaps_rollup(pid);
   const auto status = proc.status(pid);
-  ProcessShare share;
   if (memory.denied && status && status->vm_rss) {  // an upper bound, so that nothing is flattered
     share.rss = share.pss = *status->vm_rss;
     share.hidden = true;
@@ -49,7 +50,6 @@ std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
   if (!memory) return std::nullopt;
   share.rss = memory->rss;
   share.pss = memory->pss;
-  share.given_back = given_back;
   share.private_kb = memory->private_clean + memory->private_dirty;
   share.shared_kb = memory->shared_clean + memory->shared_dirty;
   const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);

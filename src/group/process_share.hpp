@@ -10,6 +10,8 @@ namespace samepage {
 /// What a process takes of the machine's memory at one moment, in kB.
 struct ProcessShare {
   std::uint64_t rss = 0, pss = 0, private_kb = 0, shared_kb = 0;
+  std::uint64_t library_data_kb =
+      0;  ///< of what is private: written pages of mapped files, as .data and relocated constants
   std::uint64_t shared_data_kb = 0;  ///< of what is shared: anonymous or shared memory, not code and files
   std::uint64_t swapped_pss = 0, page_tables = 0;
   std::uint64_t given_back = 0;      ///< to the store: not in the RSS until it is read or written again

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
+#include <vector>
 
 #include "linux/system_call.hpp"
 
@@ -45,13 +47,27 @@ PageMap PageMap::open(pid_t pid, bool& denied, const std::filesystem::path& proc
   return map;
 }
 
-bool PageMap::read_entries(std::uint64_t address, std::vector<std::uint64_t>& entries) const {
-  const std::size_t size = entries.size() * sizeof entries[0];
+bool PageMap::read_entries(std::uint64_t address, std::span<std::uint64_t> entries) const {
+  const std::size_t size = entries.size_bytes();
   const ssize_t got = uninterrupted([&] {
     return pread(fd_.get(), entries.data(), size,
                  static_cast<off_t>(address / kPageSize * sizeof entries[0]));
   });
   return got == static_cast<ssize_t>(size);
+}
+
+std::optional<std::size_t> PageMap::present(std::uint64_t address, std::size_t pages) const {
+  std::array<std::uint64_t, 512> entries;
+  for (std::size_t done = 0; done < pages;) {
+    const std::size_t count = std::min(pages - done, entries.size());
+    if (!read_entries(address + done * kPageSize, std::span(entries).first(count))) return std::nullopt;
+    const auto absent = std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(count),
+                                     [](std::uint64_t entry) { return !(entry & kPresent); });
+    const auto here = static_cast<std::size_t>(absent - entries.begin());
+    if (here < count) return done + here;
+    done += count;
+  }
+  return pages;
 }
 
 bool PageMap::walk(const Mapping& mapping, const std::function<void(const ResidentPage&)>& visit) const {

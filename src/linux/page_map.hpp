@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <vector>
+#include <optional>
+#include <span>
 
 #include "linux/smaps_text.hpp"
 #include "linux/unique_fd.hpp"
@@ -40,8 +41,12 @@ class PageMap {
   bool resident(const Mapping& mapping, const std::function<void(const ResidentPage&)>& visit,
                 std::uint64_t& zero_pages) const;
 
+  /// How many of so many pages from `address` on are in memory, up to the first that is not; nothing if that
+  /// cannot be told.
+  std::optional<std::size_t> present(std::uint64_t address, std::size_t pages) const;
+
  private:
-  bool read_entries(std::uint64_t address, std::vector<std::uint64_t>& entries) const;
+  bool read_entries(std::uint64_t address, std::span<std::uint64_t> entries) const;
   bool walk(const Mapping& mapping, const std::function<void(const ResidentPage&)>& visit) const;
 
   UniqueFd fd_;

@@ -15,11 +15,24 @@ ProcessMemory::ProcessMemory(pid_t pid) : pid_(pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/mem";
   mem_ = UniqueFd(uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
   denied_ = !mem_ && (errno == EACCES || errno == EPERM);
+  bool denied = false;
+  page_map_ = PageMap::open(pid, denied);
+}
+
+/// Of `size` bytes those before the first page that is not in memory; all if nobody tells.
+std::size_t ProcessMemory::resident(std::uint64_t address, std::size_t size) const {
+  const std::uint64_t first = address / kPageSize * kPageSize;
+  const std::size_t pages = (address + size - first + kPageSize - 1) / kPageSize;
+  const auto present = page_map_.present(first, pages);
+  if (!present || *present == pages) return size;
+  const std::uint64_t end = first + *present * kPageSize;
+  return end > address ? end - address : 0;
 }
 
 std::size_t ProcessMemory::read(std::uint64_t address, void* buffer, std::size_t size, Pages pages) const {
   std::size_t done = 0;
-  if (pages == Pages::alone) {
+  size = resident(address, size);
+  if (size && pages == Pages::alone) {
     const iovec local{buffer, size}, remote{reinterpret_cast<void*>(address), size};
     const ssize_t got = uninterrupted([&] { return process_vm_readv(pid_, &local, 1, &remote, 1, 0); });
     if (got > 0) done = static_cast<std::size_t>(got);

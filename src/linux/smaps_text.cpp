@@ -77,7 +77,7 @@ void take_field(std::string_view name, std::string_view value, Mapping& mapping)
   if (name == "AnonHugePages") mapping.anon_huge_kb = *kb;
   if (name == "Swap") mapping.swap_kb = *kb;
   if (name == "SwapPss") mapping.swap_pss_kb = *kb;
-  if (name == "SwapPss") mapping.swap_pss_kb = *kb;
+  if (name == "Private_Dirty") mapping.private_dirty_kb = *kb;
   if (name == "Shared_Hugetlb" || name == "Private_Hugetlb") mapping.hugetlb_kb += *kb;
   if (name == "KSM") mapping.ksm_kb = *kb;
 }

@@ -18,7 +18,7 @@ struct Mapping {
   bool readable = false;
   bool shared = false;  ///< mapped with MAP_SHARED
   std::uint64_t rss_kb = 0, pss_kb = 0, anonymous_kb = 0, anon_huge_kb = 0, swap_kb = 0, swap_pss_kb = 0,
-                hugetlb_kb = 0;
+                private_dirty_kb = 0, hugetlb_kb = 0;
   std::optional<std::uint64_t> ksm_kb;
   bool mergeable = false;      ///< registered with KSM ("mg")
   bool locked = false;         ///< mlocked ("lo")

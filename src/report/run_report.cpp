@@ -66,9 +66,10 @@ std::optional<Saving> saving_of(const std::optional<GroupTotals>& totals,
 }
 
 std::string run_table(const GroupResult& result, std::optional<std::uint64_t> alone_kb) {
-  TextTable table({"copy", "process", "pid", "peak RSS", "private", "shared", "of it data", "exit"},
-                  {Align::right, Align::left, Align::right, Align::right, Align::right, Align::right,
-                   Align::right, Align::right});
+  TextTable table(
+      {"copy", "process", "pid", "peak RSS", "private", "of it libraries", "shared", "of it data", "exit"},
+      {Align::right, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
+       Align::right, Align::right});
   std::size_t short_lived = 0, hidden = 0;
   for (const ProcessRow& row : result.rows) {
     if (!row.counted && ++short_lived > kMostShortLivedRows) {
@@ -77,7 +78,8 @@ std::string run_table(const GroupResult& result, std::optional<std::uint64_t> al
     }
     table.add({std::to_string(row.copy), row.name + (row.own_layout ? " (exec'd: own layout)" : ""),
                std::to_string(row.pid), size_or_dash(row.peak_rss_kb), size_or_dash(row.private_kb),
-               size_or_dash(row.shared_kb), size_or_dash(row.shared_data_kb), exit_of(row)});
+               size_or_dash(row.library_data_kb), size_or_dash(row.shared_kb),
+               size_or_dash(row.shared_data_kb), exit_of(row)});
   }
   std::string text = table.text();
   if (std::any_of(result.rows.begin(), result.rows.end(),
@@ -116,6 +118,7 @@ std::string run_json(const GroupResult& result, std::optional<std::uint64_t> alo
                          {"signal", or_null(row.signal)},
                          {"peak_rss_kb", or_null(row.peak_rss_kb)},
                          {"private_kb", or_null(row.private_kb)},
+                         {"library_data_kb", or_null(row.library_data_kb)},
                          {"shared_kb", or_null(row.shared_kb)},
                          {"pss_kb", or_null(row.pss_kb)},
                          {"ksm_kb", or_null(row.ksm_kb)}});

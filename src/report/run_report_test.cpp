@@ -28,6 +28,7 @@ GroupResult two_copies() {
   first.exit_code = 0;
   first.peak_rss_kb = 100'000;
   first.private_kb = 20'000;
+  first.library_data_kb = 1'000;
   first.shared_kb = 80'000;
   first.shared_data_kb = 70'000;
   first.counted = true;
@@ -36,7 +37,7 @@ GroupResult two_copies() {
   second.pid = 11;
   second.exit_code = std::nullopt;
   second.signal = 9;
-  second.private_kb = std::nullopt;
+  second.private_kb = second.library_data_kb = std::nullopt;
   second.own_layout = true;
   result.rows = {first, second};
   return result;
@@ -45,9 +46,12 @@ GroupResult two_copies() {
 TEST(RunTable, IsAligned) {
   setenv("TZ", "UTC", 1);
   EXPECT_EQ(run_table(two_copies(), std::nullopt),
-            "copy  process                    pid  peak RSS  private  shared  of it data     exit\n"
-            "   0  reco                        10    102 MB    20 MB   82 MB       72 MB        0\n"
-            "   1  reco (exec'd: own layout)   11    102 MB        -   82 MB       72 MB  SIGKILL\n"
+            "copy  process                    pid  peak RSS  private  of it libraries  shared  of it data    "
+            " exit\n"
+            "   0  reco                        10    102 MB    20 MB           1.0 MB   82 MB       72 MB    "
+            "    0\n"
+            "   1  reco (exec'd: own layout)   11    102 MB        -                -   82 MB       72 MB  "
+            "SIGKILL\n"
             "exec'd: by a start script? Name the program that it starts, or keep one layout: --layout fixed\n"
             "copy 1: killed by SIGKILL\n"
             "2 copies, 2 processes: together 123 MB, alone 205 MB (estimated), saved 82 MB (40 %), at "
@@ -72,6 +76,7 @@ TEST(RunJson, HasTheKeys) {
   EXPECT_EQ(report["measured_at"], "1970-01-01T00:00:00Z");
   EXPECT_EQ(report["processes"][1]["signal"], 9);
   EXPECT_TRUE(report["processes"][1]["private_kb"].is_null());
+  EXPECT_EQ(report["processes"][0]["library_data_kb"], 1'000);
   EXPECT_EQ(report["samples"].size(), 1u);
 }
 

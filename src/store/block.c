@@ -23,6 +23,7 @@ enum {
 #endif
 
 store_block store_blocks[STORE_FILES];
+int store_blocks_end;
 
 /* Pages whose bytes must survive a new mapping. */
 static unsigned char scratch[SCRATCH][STORE_PAGE] __attribute__((aligned(STORE_PAGE)));
@@ -49,6 +50,7 @@ bool store_block_open(int file, uintptr_t address) {
     return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
   }
   madvise((void*)view, STORE_BLOCK, MADV_DONTDUMP); /* the constants' own mapping is dumped */
+  if (file >= store_blocks_end) store_blocks_end = file + 1;
   block->address = address;
   block->view = view;
   block->reader = reader;
@@ -73,7 +75,7 @@ void store_block_close(int file) {
 }
 
 int store_block_at(uintptr_t address) {
-  for (int file = 0; file < STORE_FILES; ++file)
+  for (int file = 0; file < store_blocks_end; ++file)
     if (store_blocks[file].view && !store_blocks[file].layer && store_blocks[file].address == address)
       return file;
   return -1;

@@ -19,8 +19,11 @@ typedef struct {
   unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
 } store_block;
 
-/* In the order of their files. */
+/* In the order of their files; of those from the end on no view was ever mapped, and they are not to be
+ * looked at: that is a page of memory each where the kernel has none of zeros to show (so of some virtual
+ * machines). */
 extern store_block store_blocks[];
+extern int store_blocks_end;
 
 /* Opens the published file for mapping and maps the view; false, and the reason counted, if it cannot be. */
 bool store_block_open(int file, uintptr_t address);

@@ -66,7 +66,7 @@ bool store_layers_fresh(void) {
 }
 
 void store_layers_close(void) {
-  for (int file = 0; file < STORE_FILES; ++file) {
+  for (int file = 0; file < store_blocks_end; ++file) {
     if (!store_blocks[file].layer) continue;
     store_block_close(file);
     store_block_forget(file);
@@ -119,7 +119,7 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
   for (unsigned i = 0; i < STORE_CHUNK / 64; ++i) any |= left[i] = differ[i];
   if (!any) return 0;
   unsigned mapped = 0;
-  for (int layer = STORE_FILES - 1; layer >= 0; --layer)
+  for (int layer = store_blocks_end - 1; layer >= 0; --layer)
     if (layer != file && is_over(layer, address)) mapped += map_from(layer, file, begin, left);
   const int block = store_config.layers && !has_forked ? store_block_at(address) : -1;
   for (unsigned i = 0; block >= 0 && i < STORE_CHUNK; ++i)

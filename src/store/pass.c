@@ -134,7 +134,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
 
 /* False at the end of what is mapped. */
 static bool next_chunk(void) {
-  for (; at_file < STORE_FILES; ++at_file, at_page = 0) {
+  for (; at_file < store_blocks_end; ++at_file, at_page = 0) {
     if (!store_blocks[at_file].view) continue;
     for (; at_page < STORE_PAGES; at_page += STORE_CHUNK)
       if (store_pages_any(&store_blocks[at_file].mapped, at_page, at_page + STORE_CHUNK)) return true;
@@ -161,7 +161,7 @@ static void leave_file(int file) {
 }
 
 static void end_pass(void) {
-  for (int file = 0; file < STORE_FILES; ++file) /* what malloc has taken back */
+  for (int file = 0; file < store_blocks_end; ++file) /* what malloc has taken back */
     if (store_blocks[file].view && !store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
       leave_file(file);
   under_way = false;

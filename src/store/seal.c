@@ -80,7 +80,7 @@ static store_progress fill_some(int file, uintptr_t address) {
 /* Once, even if all of it is plain memory again, or a layer's, and its file nobody's: pages of a layer must
  * not be mapped from a second file. */
 static bool is_sealed(uintptr_t address) {
-  for (int file = 0; file < STORE_FILES; ++file)
+  for (int file = 0; file < store_blocks_end; ++file)
     if (store_blocks[file].sealed && !store_blocks[file].layer && store_blocks[file].address == address)
       return true;
   return false;

@@ -62,7 +62,7 @@ bool store_discard(uintptr_t begin, size_t size) {
   bool mapped = false, done = true;
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
   if (getpid() != process || !store_lock_in_malloc()) return false;
-  for (int file = 0; file < STORE_FILES; ++file)
+  for (int file = 0; file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) {
       mapped = true;
       if (to - from < SHORT_PURGE) done = false;
@@ -70,7 +70,7 @@ bool store_discard(uintptr_t begin, size_t size) {
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
   if (mapped && done) done = discards++ < DISCARDS_MOST;
   if (done) done = store_direct_discard(begin, size);
-  for (int file = 0; mapped && done && file < STORE_FILES; ++file)
+  for (int file = 0; mapped && done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
   store_unlock();
   return done;
@@ -186,7 +186,7 @@ bool store_turn_off(void) {
   store_config.mode = STORE_OFF;
   atomic_store(&store_awake, false);
   if (getpid() == process) store_direct_end(), store_layers_give_up(), store_publish_give_up();
-  for (int file = 0; file < STORE_FILES; ++file)
+  for (int file = 0; file < store_blocks_end; ++file)
     if (!unseal_block(file)) good = false;
   store_unlock();
   return good;

@@ -7,9 +7,9 @@ from samepage_run import PYTHON, run
 SLEEP = [PYTHON, "-c", "import time; time.sleep(2)"]
 
 TABLE = """\
-copy  process  pid  peak RSS  private  shared  of it data  exit
-0     python3  PID  SIZE      SIZE     SIZE    SIZE        0
-1     python3  PID  SIZE      SIZE     SIZE    SIZE        3
+copy  process  pid  peak RSS  private  of it libraries  shared  of it data  exit
+0     python3  PID  SIZE      SIZE     SIZE             SIZE    SIZE        0
+1     python3  PID  SIZE      SIZE     SIZE             SIZE    SIZE        3
 copy 1: exit 3
 2 copies, 2 processes: together SIZE, alone SIZE (estimated), saved SIZE (PART %), at TIME when all had settled
 """
