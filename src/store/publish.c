@@ -14,7 +14,11 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-enum { SMALL_HOLE = 16 /* pages that do not exist are published as zeros, for one mapping's sake */ };
+enum {
+  SMALL_HOLE = 16,   /* pages that do not exist are published as zeros, for one mapping's sake */
+  DEAR_FAULT = 6000, /* ns; on hardware the kernel needs 500 to 1000 */
+  FAULTS_TO_SEE = 8,
+};
 
 static int filling = -1;
 static uintptr_t filling_at; /* address */
@@ -31,11 +35,37 @@ static bool write_run(int fd, uintptr_t address, unsigned begin, unsigned end) {
   return true;
 }
 
+/* Whether faults go through a hypervisor that keeps page tables of its own. */
+static bool faults_are_dear(void) {
+  static int64_t least; /* ns; publishing is one thread's at a time */
+  const size_t size = (size_t)FAULTS_TO_SEE * STORE_PAGE;
+  if (least) return least > DEAR_FAULT;
+  unsigned char* fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fresh == MAP_FAILED) return false;
+  madvise(fresh, size, MADV_NOHUGEPAGE);
+  for (size_t at = 0; at < size; at += STORE_PAGE) {
+    const int64_t began = store_now_ns();
+    *(volatile unsigned char*)(fresh + at) = 1;
+    const int64_t took = store_now_ns() - began;
+    if (!least || took < least) least = took;
+  }
+  munmap(fresh, size);
+  return least > DEAR_FAULT;
+}
+
+/* Workers write to what they share, and to each of them a 2 MB page then is 512 small ones, of which the
+ * kernel still ages all whenever it looks at one (DAMON, damon_folio_mkold). Where an entry that has been
+ * aged is a fault, reading them took five times as long as reading small pages. Copies seldom write. */
+static bool small_pages_are_better(void) {
+  return store_family_has_lived_on() && faults_are_dear();
+}
+
 /* Makes one 2 MB page of a chunk, before anybody maps it: those who had would lose it from their page tables.
  * Only read through the mapping, it needs no privilege and no setting. The kernel copies what is in the chunk
  * and clears the rest, so it is done when there is one page of it. */
 static void collapse(int fd, unsigned begin) {
   const size_t size = (size_t)STORE_CHUNK * STORE_PAGE;
+  if (small_pages_are_better()) return;
   const void* view = store_map_view(fd, (size_t)begin * STORE_PAGE, size);
   if (!view) return;
   if (madvise((void*)view, size, MADV_COLLAPSE) == 0) store_statistics.huge += size;
