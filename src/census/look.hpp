@@ -29,6 +29,12 @@ class Look {
   bool cancelled() const { return cancelled_ && cancelled_(); }
 
  private:
+  ProcessMemory::Pages pages_at(std::size_t position) const {
+    using Pages = ProcessMemory::Pages;
+    if (list_.has(position, PageList::kFile)) return Pages::file;
+    return list_.has(position, PageList::kAlone) ? Pages::alone : Pages::shared;
+  }
+
   const PageList& list_;
   const std::vector<Subject>& subjects_;
   unsigned threads_;
@@ -54,17 +60,14 @@ void Look::at(Wanted wanted, Visit visit, Gone gone) {
             continue;
           }
           if (!run || at >= run->first + run->pages) run = &list_.run_of(at);
-          const bool anonymous_shared = !list_.has(at, PageList::kFile | PageList::kAlone);
+          const ProcessMemory::Pages pages = pages_at(at);
           const std::size_t limit = std::min({end, std::size_t{run->first} + run->pages, at + kAtOnce});
           std::size_t stop = at + 1;
-          while (stop < limit && wanted(stop) &&
-                 !list_.has(stop, PageList::kFile | PageList::kAlone) == anonymous_shared)
-            ++stop;
+          while (stop < limit && wanted(stop) && pages_at(stop) == pages) ++stop;
           const std::uint64_t address = run->address + (at - run->first) * kPageSize;
           const std::size_t size = (stop - at) * kPageSize;
-          const std::size_t got = subjects_[run->process].memory().read(
-              address, buffers[thread].pages, size,
-              anonymous_shared ? ProcessMemory::Pages::shared : ProcessMemory::Pages::alone);
+          const std::size_t got =
+              subjects_[run->process].memory().read(address, buffers[thread].pages, size, pages);
           const std::size_t whole = got / kPageSize;
           bytes_read_.fetch_add(whole * kPageSize, std::memory_order_relaxed);
           if (whole) visit(thread, at, whole, buffers[thread].pages);

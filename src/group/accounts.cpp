@@ -121,7 +121,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   for (const auto& [copy, stat] : members) {
     const Key key{stat.pid, stat.start_time};
     ProcessRow& row = rows_[key];
-    const auto share = process_share(proc_, stat.pid);
+    const auto share = process_share(proc_, stat.pid, LibraryData::counted);
     if (!share) continue;  // it has just ended
     if (!share->hidden) {
       row.private_kb = share->private_kb;

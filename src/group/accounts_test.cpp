@@ -36,16 +36,19 @@ class AccountsTest : public testing::Test {
   }
   /// What a process that `process` made has of a library, and in the store and given back.
   void mappings(pid_t pid, unsigned library_kb, unsigned given_back_kb) {
-    std::ofstream(root_ / std::to_string(pid) / "smaps") << fmt::format(
-        "7f0000000000-7f0000200000 rw-p 00001000 fe:00 77 /usr/lib/libdata.so\nRss: 1000 kB\nPrivate_Dirty: "
-        "{} kB\n"
-        "7f0000200000-7f0000400000 r--p 00001000 fe:00 78 /usr/lib/libcode.so\nRss: 1000 kB\nPrivate_Clean: "
-        "900 kB\n"
-        "7f0000400000-7f0000600000 rw-p 00000000 00:00 0 \nRss: 700 kB\nPrivate_Dirty: 700 kB\n"
-        "7f1000000000-7f1000200000 rw-p 00000000 00:01 79 /memfd:samepage-store (deleted)\nRss: {} "
-        "kB\nPrivate_Dirty: 50 kB\n"
-        "7f1000200000-7f1000400000 rw-s 00000000 00:01 80 /dev/shm/table\nRss: 60 kB\nPrivate_Dirty: 60 kB\n",
-        library_kb, 2048 - given_back_kb);
+    const auto mapping = [](const char* header, unsigned rss, unsigned dirty, unsigned anonymous) {
+      return fmt::format("{}\nRss: {} kB\nPrivate_Dirty: {} kB\nAnonymous: {} kB\n", header, rss, dirty,
+                         anonymous);
+    };
+    std::ofstream(root_ / std::to_string(pid) / "smaps")
+        << mapping("7f0000000000-7f0000200000 rw-p 00001000 fe:00 77 /usr/lib/libdata.so", 1000, library_kb,
+                   library_kb)
+        << mapping("7f0000200000-7f0000400000 r--p 00001000 00:21 78 /dev/shm/tmpfs.so", 1000, 900, 0)
+        << mapping("7f0000400000-7f0000600000 rw-p 00000000 00:00 0 ", 700, 700, 700)
+        << mapping("7f0000600000-7f0000800000 rw-p 00000000 00:05 5 /dev/zero", 700, 700, 700)
+        << mapping("7f1000000000-7f1000200000 rw-p 00000000 00:01 79 /memfd:samepage-store (deleted)",
+                   2048 - given_back_kb, 50, 50)
+        << mapping("7f1000200000-7f1000400000 rw-s 00000000 00:01 80 /dev/shm/table", 60, 60, 0);
   }
   void gone(pid_t pid) { std::filesystem::remove_all(root_ / std::to_string(pid)); }
 

@@ -21,25 +21,32 @@ bool is_of_store(const Mapping& mapping) {
 }
 
 bool is_of_library(const Mapping& mapping) {
-  return !mapping.shared && mapping.inode && !is_of_store(mapping);
+  return !mapping.shared && mapping.inode && !is_of_store(mapping) && mapping.name != "/dev/zero";
 }
 
 /// What its mappings tell one by one, which smaps_rollup does not.
-void add_mappings(const ProcFs& proc, pid_t pid, ProcessShare& share) {
+void add_mappings(const ProcFs& proc, pid_t pid, LibraryData libraries, ProcessShare& share) {
+  if (libraries == LibraryData::left_out) {
+    const auto maps = proc.maps(pid);
+    if (!maps || std::none_of(maps->begin(), maps->end(), is_of_store)) return;
+  }
   const auto smaps = proc.smaps(pid);
   if (!smaps) return;
+  std::uint64_t data = 0;
   for (const Mapping& mapping : *smaps) {
     const std::uint64_t held = mapping.rss_kb + mapping.swap_kb, size = (mapping.end - mapping.start) / 1024;
     if (is_of_store(mapping)) share.given_back += size - std::min(size, held);
-    if (is_of_library(mapping)) share.library_data_kb += mapping.private_dirty_kb;
+    // A file's own pages are dirty too if nobody has written them back, as in tmpfs.
+    if (is_of_library(mapping)) data += std::min(mapping.private_dirty_kb, mapping.anonymous_kb);
   }
+  if (libraries == LibraryData::counted) share.library_data_kb = data;
 }
 
 }  // namespace
 
-std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
+std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid, LibraryData libraries) {
   ProcessShare share;
-  add_mappings(proc, pid, share);  // first: what is given back now counts once
+  add_mappings(proc, pid, libraries, share);  // first: what is given back now counts once
   const auto memory = proc.smaps_rollup(pid);
   const auto status = proc.status(pid);
   if (memory.denied && status && status->vm_rss) {  // an upper bound, so that nothing is flattered
@@ -51,6 +58,7 @@ std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid) {
   share.rss = memory->rss;
   share.pss = memory->pss;
   share.private_kb = memory->private_clean + memory->private_dirty;
+  if (share.library_data_kb) share.library_data_kb = std::min(*share.library_data_kb, share.private_kb);
   share.shared_kb = memory->shared_clean + memory->shared_dirty;
   const std::uint64_t data = memory->anonymous + (status ? status->rss_shmem.value_or(0) : 0);
   share.shared_data_kb = std::min(share.shared_kb, data - std::min(data, memory->private_dirty));

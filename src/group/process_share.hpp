@@ -10,8 +10,9 @@ namespace samepage {
 /// What a process takes of the machine's memory at one moment, in kB.
 struct ProcessShare {
   std::uint64_t rss = 0, pss = 0, private_kb = 0, shared_kb = 0;
-  std::uint64_t library_data_kb =
-      0;  ///< of what is private: written pages of mapped files, as .data and relocated constants
+  /// Of what is private: written pages of mapped files, as .data and relocated constants; nothing if not
+  /// counted.
+  std::optional<std::uint64_t> library_data_kb;
   std::uint64_t shared_data_kb = 0;  ///< of what is shared: anonymous or shared memory, not code and files
   std::uint64_t swapped_pss = 0, page_tables = 0;
   std::uint64_t given_back = 0;      ///< to the store: not in the RSS until it is read or written again
@@ -24,8 +25,10 @@ struct ProcessShare {
   std::uint64_t together_kb() const { return pss + swapped_pss + page_tables + ksm_items; }
 };
 
-/// Walks its page tables, which takes the longer the more memory it holds. Nothing if it has no memory: it
-/// has ended, or is a kernel thread.
-std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid);
+/// Walks its page tables, which takes the longer the more memory it holds; for the data of libraries twice.
+/// Nothing if it has no memory: it has ended, or is a kernel thread.
+enum class LibraryData { left_out, counted };
+std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid,
+                                          LibraryData libraries = LibraryData::left_out);
 
 }  // namespace samepage

@@ -17,7 +17,8 @@ namespace {
 
 // Bits of an entry.
 constexpr std::uint64_t kFrameMask = (1ULL << 55) - 1, kAlone = 1ULL << 56, kFile = 1ULL << 61,
-                        kPresent = 1ULL << 63;
+                        kSwapped = 1ULL << 62,  // or on its way to another frame
+    kPresent = 1ULL << 63;
 
 // Debian 12's headers are older than the kernel's ioctl (linux/fs.h, 6.7).
 struct PageRegion {
@@ -62,7 +63,7 @@ std::optional<std::size_t> PageMap::present(std::uint64_t address, std::size_t p
     const std::size_t count = std::min(pages - done, entries.size());
     if (!read_entries(address + done * kPageSize, std::span(entries).first(count))) return std::nullopt;
     const auto absent = std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(count),
-                                     [](std::uint64_t entry) { return !(entry & kPresent); });
+                                     [](std::uint64_t entry) { return !(entry & (kPresent | kSwapped)); });
     const auto here = static_cast<std::size_t>(absent - entries.begin());
     if (here < count) return done + here;
     done += count;

@@ -41,8 +41,8 @@ class PageMap {
   bool resident(const Mapping& mapping, const std::function<void(const ResidentPage&)>& visit,
                 std::uint64_t& zero_pages) const;
 
-  /// How many of so many pages from `address` on are in memory, up to the first that is not; nothing if that
-  /// cannot be told.
+  /// How many of so many pages from `address` on are in memory or swapped out, up to the first that is not;
+  /// nothing if that cannot be told.
   std::optional<std::size_t> present(std::uint64_t address, std::size_t pages) const;
 
  private:

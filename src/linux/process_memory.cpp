@@ -31,8 +31,8 @@ std::size_t ProcessMemory::resident(std::uint64_t address, std::size_t size) con
 
 std::size_t ProcessMemory::read(std::uint64_t address, void* buffer, std::size_t size, Pages pages) const {
   std::size_t done = 0;
-  size = resident(address, size);
-  if (size && pages == Pages::alone) {
+  if (pages != Pages::file) size = resident(address, size);
+  if (size && pages != Pages::shared) {
     const iovec local{buffer, size}, remote{reinterpret_cast<void*>(address), size};
     const ssize_t got = uninterrupted([&] { return process_vm_readv(pid_, &local, 1, &remote, 1, 0); });
     if (got > 0) done = static_cast<std::size_t>(got);

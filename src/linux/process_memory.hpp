@@ -14,7 +14,8 @@ namespace samepage {
 class ProcessMemory {
  public:
   enum class Pages {
-    alone,   ///< mapped by this process alone, or a file's: read at full speed
+    alone,   ///< anonymous and of this process alone: read at full speed
+    file,    ///< of a file or shared memory: the same, and also if it has gone from the page tables meanwhile
     shared,  ///< anonymous and shared by fork or KSM
   };
 
@@ -26,9 +27,9 @@ class ProcessMemory {
 
   /// Reads from `address` into `buffer` until something cannot be read; returns the bytes read.
   ///
-  /// Only what is in memory now, as /proc/PID/pagemap tells: reading memory that the process has given back
-  /// would give it pages anew, also of zeros where the kernel has no page of zeros to show (as in some
-  /// virtual machines).
+  /// Anonymous pages only if they are there now, as /proc/PID/pagemap tells: reading memory that the process
+  /// has given back would give it pages anew, also of zeros where the kernel has no page of zeros to show (as
+  /// in some virtual machines).
   ///
   /// process_vm_readv(2) pins what it reads, and since Linux 5.19 pinning an anonymous page that is shared
   /// gives the process a copy of its own (gup_must_unshare in mm/internal.h): looking would undo the sharing.

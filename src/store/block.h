@@ -19,9 +19,8 @@ typedef struct {
   unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
 } store_block;
 
-/* In the order of their files; of those from the end on no view was ever mapped, and they are not to be
- * looked at: that is a page of memory each where the kernel has none of zeros to show (so of some virtual
- * machines). */
+/* In the order of their files. Of those from the end on no view was ever mapped, and loops go no further:
+ * looking is a page of memory each where the kernel has none of zeros to show (in some virtual machines). */
 extern store_block store_blocks[];
 extern int store_blocks_end;
 
