@@ -26,10 +26,29 @@ std::string file_name(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+/// What an interpreter runs: "gunicorn" of `python3 -m gunicorn` and of `python3 /usr/bin/gunicorn`, which is
+/// how the kernel, and samepage run, start a script. Empty if the words begin with none, or it has its
+/// program from elsewhere.
+std::string script_of(const std::vector<std::string>& words) {
+  static const std::set<std::string> interpreters{"python", "pypy", "perl", "ruby", "php",
+                                                  "node",   "sh",   "dash", "bash"};
+  std::string program = file_name(words.front());
+  program.erase(program.find_last_not_of(".0123456789") + 1);
+  if (!interpreters.contains(program)) return {};
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "-c" || words[i] == "-e") return {};
+    if (words[i] == "-m") return i + 1 < words.size() ? words[i + 1] : std::string{};
+    if (!words[i].starts_with('-')) return file_name(words[i]);
+  }
+  return {};
+}
+
 }  // namespace
 
 bool is_called(const std::string& wanted, const std::string& name, const std::vector<std::string>& words) {
-  return name == wanted || (!words.empty() && file_name(words.front()) == wanted);
+  if (name == wanted) return true;
+  if (words.empty() || wanted.empty()) return false;
+  return file_name(words.front()) == wanted || script_of(words) == wanted;
 }
 
 bool is_below(const std::filesystem::path& path, const std::vector<std::string>& cgroups) {

@@ -13,12 +13,13 @@ namespace samepage {
 // Which processes are meant; zombies, kernel threads and this process are not found by anything but their
 // PID.
 
-/// Whether a process of this name, as in ps, and this command line is called `wanted`.
+/// Whether a process of this name, as in ps, and this command line is called `wanted`: by that name, or its
+/// program's file name, or that of the script that its interpreter runs.
 bool is_called(const std::string& wanted, const std::string& name, const std::vector<std::string>& words);
 /// Whether one of these groups, as in /proc/PID/cgroup, is `path` or below it.
 bool is_below(const std::filesystem::path& path, const std::vector<std::string>& cgroups);
 
-/// Whose name as in ps, or whose program's file name, is `name`.
+/// Which are called `name`.
 std::vector<pid_t> processes_named(const ProcFs& proc, const std::string& name);
 /// A process and all that descend from it.
 std::vector<pid_t> process_tree(const ProcFs& proc, pid_t root);

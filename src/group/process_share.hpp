@@ -25,9 +25,10 @@ struct ProcessShare {
   std::uint64_t together_kb() const { return pss + swapped_pss + page_tables + ksm_items; }
 };
 
-/// Walks its page tables, which takes the longer the more memory it holds; for the data of libraries twice.
-/// Nothing if it has no memory: it has ended, or is a kernel thread.
 enum class LibraryData { left_out, counted };
+
+/// Walks its page tables, which takes the longer the more memory it holds: twice if it maps from the store,
+/// or for the data of libraries. Nothing if it has no memory: it has ended, or is a kernel thread.
 std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid,
                                           LibraryData libraries = LibraryData::left_out);
 

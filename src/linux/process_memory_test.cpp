@@ -60,5 +60,18 @@ TEST_F(ProcessMemoryTest, GivesNoPageToMemoryThatWasGivenBack) {
   EXPECT_EQ(resident_pages(), kPages - 1);
 }
 
+TEST_F(ProcessMemoryTest, ReadsAFilesPagesAlsoIfTheyAreNotMapped) {
+  char* shared =
+      static_cast<char*>(mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(shared, MAP_FAILED);
+  std::memset(shared, 9, kSize);
+  madvise(shared, kSize, MADV_DONTNEED);  // from the page tables alone
+  EXPECT_EQ(ProcessMemory(getpid()).read(reinterpret_cast<std::uintptr_t>(shared), buffer_.data(), kSize,
+                                         ProcessMemory::Pages::file),
+            kSize);
+  EXPECT_EQ(buffer_[kSize - 1], 9);
+  munmap(shared, kSize);
+}
+
 }  // namespace
 }  // namespace samepage

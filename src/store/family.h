@@ -23,7 +23,8 @@
 bool store_family_make(unsigned blocks);
 bool store_family_exists(void);
 
-/* Copies that have joined, the first one too. */
+/* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
+ * that forks it, so that the first has company already; workers of a program do not count. */
 unsigned store_family_copies(void);
 void store_family_join(void);
 

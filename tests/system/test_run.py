@@ -170,7 +170,7 @@ def test_workers_are_rows_and_the_json_has_the_keys(tmp_path):
     assert set(report) == {"processes", "together_kb", "alone_kb", "saved_kb", "measured_at", "samples"}
     assert len(report["processes"]) == 4
     assert set(report["processes"][0]) == set(
-        "copy pid ppid command exit_code signal peak_rss_kb private_kb shared_kb pss_kb ksm_kb".split())
+        "copy pid ppid command exit_code signal peak_rss_kb private_kb library_data_kb shared_kb pss_kb ksm_kb".split())
     assert report["saved_kb"] == report["alone_kb"] - report["together_kb"] > 0
     assert re.search(r"^1 copy, 4 processes: together .* when all had settled$", out.stderr, re.M)
 
