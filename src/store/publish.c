@@ -64,9 +64,10 @@ static bool faults_are_dear(void) {
   return dear = least - clock > DEAR_FAULT;
 }
 
-/* Workers write to what they share, and to each of them a 2 MB page then is 512 small ones, of which the
- * kernel still ages all whenever it looks at one (DAMON, damon_folio_mkold). Where an entry that has been
- * aged is a fault, reading them took five times as long as reading small pages. Copies seldom write. */
+/* Workers write to what they share, and to each of them a 2 MB page then is 512 small ones. Reading those
+ * took five times as long as reading small pages where faults are dear, at no fault of the guest's: it seems
+ * that all are aged together whenever the kernel looks at one (DAMON, damon_folio_mkold). Copies seldom
+ * write. */
 static bool small_pages_are_better(void) {
   return store_family_copies() <= 1 && !store_config.joined && faults_are_dear();
 }
