@@ -59,15 +59,13 @@ Subject::Subject(pid_t pid, CensusProcess& told) : pid_(pid) {
     return;
   }
   pins_memory_ = status && status->vm_pin.value_or(0) > 0;
-  bool denied = false;
-  page_map_ = PageMap::open(pid, denied);
   auto memory = std::make_unique<ProcessMemory>(pid);
   auto smaps = proc_.smaps(pid);
-  if (denied || memory->denied() || smaps.denied) {
+  if (memory->denied() || smaps.denied) {
     told.trouble = "may not be looked at: it is another user's, or protects itself; try as root";
     return;
   }
-  if (!page_map_ || !*memory || !smaps) {
+  if (!*memory || !memory->page_map() || !smaps) {
     told.trouble = "ended while it was looked at";
     return;
   }
@@ -142,7 +140,7 @@ void Subject::list_pages(const Sample& sample, const KernelPages& kernel, PageLi
       if (page.huge) facts |= PageList::kHuge;
       room = pages.add(number, page.address, frame, facts, page_class) && room;
     };
-    readable = page_map_.resident(mapping, visit, zero_pages_) && readable;
+    readable = memory_->page_map().resident(mapping, visit, zero_pages_) && readable;
   }
   told.huge = huge * kPageSize;
   if (!readable)

@@ -68,7 +68,6 @@ class Subject {
   ProcStat stat_;
   std::vector<Mapping> mappings_;
   std::vector<std::uint64_t> places_;
-  PageMap page_map_;
   std::unique_ptr<ProcessMemory> memory_;
   std::unique_ptr<PointerMap> pointers_;
   bool pins_memory_ = false;

@@ -17,8 +17,8 @@ namespace {
 
 // Bits of an entry.
 constexpr std::uint64_t kFrameMask = (1ULL << 55) - 1, kAlone = 1ULL << 56, kFile = 1ULL << 61,
-                        kSwapped = 1ULL << 62,  // or on its way to another frame
-    kPresent = 1ULL << 63;
+                        kPresent = 1ULL << 63;
+constexpr std::uint64_t kSwapped = 1ULL << 62;  // or on its way to another frame
 
 // Debian 12's headers are older than the kernel's ioctl (linux/fs.h, 6.7).
 struct PageRegion {

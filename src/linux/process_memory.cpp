@@ -14,9 +14,9 @@ namespace samepage {
 ProcessMemory::ProcessMemory(pid_t pid) : pid_(pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/mem";
   mem_ = UniqueFd(uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
-  denied_ = !mem_ && (errno == EACCES || errno == EPERM);
-  bool denied = false;
-  page_map_ = PageMap::open(pid, denied);
+  const bool mem_denied = !mem_ && (errno == EACCES || errno == EPERM);
+  page_map_ = PageMap::open(pid, denied_);
+  denied_ = denied_ || mem_denied;
 }
 
 /// Of `size` bytes those before the first page that is not in memory; all if nobody tells.

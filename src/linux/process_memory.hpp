@@ -24,6 +24,8 @@ class ProcessMemory {
   /// Whether it may be read at all; needs what ptrace(2) needs.
   explicit operator bool() const { return static_cast<bool>(mem_); }
   bool denied() const { return denied_; }
+  /// Its page tables.
+  const PageMap& page_map() const { return page_map_; }
 
   /// Reads from `address` into `buffer` until something cannot be read; returns the bytes read.
   ///

@@ -72,4 +72,4 @@ def test_ctrl_c_ends_all(folder):
     os.killpg(job.pid, signal.SIGINT)
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 1 and errors == "own-loop: interrupted by Interrupt\n"
-    wait_until(lambda: not any(alive(pid) for pid in everyone))
+    assert not any(alive(pid) for pid in everyone)
