@@ -160,6 +160,11 @@ void Supervisor::worker_is_there(unsigned desk, pid_t pid) {
   }
 }
 
+/// The worker that a template forked for this desk, but died before it could say so; 0 if there is none.
+pid_t Supervisor::unannounced(unsigned desk) const {
+  return shared_.desk(desk).pid.load(std::memory_order_acquire);
+}
+
 std::vector<pid_t> Supervisor::worker_pids() const {
   std::vector<pid_t> pids;
   for (const Place& place : places_)
@@ -185,6 +190,9 @@ void Supervisor::kill_all() {
       if (present) waitpid(present->pid, nullptr, 0);
   for (const pid_t pid : worker_pids()) waitpid(pid, nullptr, 0);
   for (const pid_t pid : forked_by_templates_) waitpid(pid, nullptr, 0);
+  for (unsigned desk = 0; desk < places_.size(); ++desk)
+    if (places_[desk].state == Place::State::asked)
+      if (const pid_t pid = unannounced(desk)) waitpid(pid, nullptr, 0);
   for (const pid_t pid : {reader_, writer_})
     if (pid) waitpid(pid, nullptr, 0);
 }
@@ -199,8 +207,6 @@ void Supervisor::stop(Report::Status status, const std::string& error) {
   for (const pid_t pid : worker_pids()) kill(pid, SIGKILL);
   for (const auto& present : templates_)
     if (present) kill(present->pid, SIGKILL);
-  for (Place& place : places_)
-    if (place.state == Place::State::asked) place.state = Place::State::empty;
   shared_.control().stop.store(1, std::memory_order_release);
   shared_.control().writer_bell.ring_anyway();
 }
@@ -507,25 +513,28 @@ void Supervisor::template_ended(unsigned lane) {
     leaving_.reset();
     if (serving_) lanes_[*serving_].tell_template({Message::What::adopted, 0, 0, 0, 0});
   }
-  if (serving_ != lane) return;
-  // The former template serves on, this process if there is none; it forks what this one was asked to fork.
-  serving_ = std::exchange(leaving_, std::nullopt);
-  to_replace_.clear();
-  replacing_.reset();
-  generation_ = serving_ ? templates_[*serving_]->generation : 0;
+  const bool served = serving_ == lane;
+  if (served) {
+    // The former template serves on, this process if there is none; it forks what this one was asked to fork.
+    serving_ = std::exchange(leaving_, std::nullopt);
+    to_replace_.clear();
+    replacing_.reset();
+    generation_ = serving_ ? templates_[*serving_]->generation : 0;
+  }
   for (unsigned desk = 0; desk < places_.size(); ++desk) {
     Place& place = places_[desk];
-    if (place.lane != lane || place.state != Place::State::asked || stopping_) continue;
-    const pid_t pid = shared_.desk(desk).pid.load(std::memory_order_acquire);
-    if (pid == 0) {
-      fork_worker(desk);
-    } else {  // it was forked, and may have taken a block, before the template could say so
+    if (place.lane != lane || place.state != Place::State::asked) continue;
+    if (const pid_t pid = unannounced(desk)) {  // it may have taken a block
       int status = 0;
       waitpid(pid, &status, 0);
       worker_ended(desk, status);
+    } else if (stopping_) {
+      place.state = Place::State::empty;
+    } else {
+      fork_worker(desk);
     }
   }
-  if (warming_up_ && !stopping_) end_warm_up();
+  if (served && warming_up_ && !stopping_) end_warm_up();
 }
 
 }  // namespace samepage::farm

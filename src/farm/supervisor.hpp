@@ -85,6 +85,7 @@ class Supervisor {
   void kill_all();
   bool all_ended() const;
   std::vector<pid_t> worker_pids() const;
+  pid_t unannounced(unsigned desk) const;
 
   const Job& job_;
   std::optional<Journal> journal_;

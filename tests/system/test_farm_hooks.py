@@ -73,3 +73,12 @@ def test_ctrl_c_ends_all(folder):
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 1 and errors == "own-loop: interrupted by Interrupt\n"
     assert not any(alive(pid) for pid in everyone)
+
+
+def test_a_worker_that_its_template_did_not_get_to_tell_of_is_waited_for():
+    job = subprocess.Popen(BUILD / "bin/farm-unannounced", stdout=subprocess.PIPE, text=True, start_new_session=True)
+    worker = int(job.stdout.readline())
+    os.killpg(job.pid, signal.SIGINT)
+    assert job.wait(timeout=60) == 1
+    assert not alive(worker)
+    job.stdout.close()
