@@ -81,9 +81,9 @@ static bool is_idle(int64_t now, int64_t watching) {
 
 /* Waits until the process has been idle for long enough, for a pass that is paid for a slice; false if the
  * wait is over before, or something else is due. */
-static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t blocked) {
-  const int64_t entered = store_now_ns(), cpu = cpu_of_thread();
-  int64_t began = entered, watching = 0, now = entered;
+static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t blocked, int64_t at_most) {
+  const int64_t cpu = cpu_of_thread();
+  int64_t now = store_now_ns(), began = now, watching = 0;
   store_rest rest = {0, 0}; /* looked at first when the process is found idle */
   bool idle = false, is_moment = false;
   store_work work = store_due(true);
@@ -99,7 +99,7 @@ static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t block
     if (works || grace_is_over) began = now, rest.time = 0;
     if (!works && !rest.time) rest = store_rest_now();
     const int64_t others = cpu_of_process() - cpu_of_thread();
-    if (wait_a_little(ready, wait, blocked) || now - entered >= WATCHED_MOST_NS) break;
+    if (wait_a_little(ready, wait, blocked) || now >= at_most) break;
     is_moment = cpu_of_process() - cpu_of_thread() - others < MOMENT_NS;
     work = store_due(true);
     if (!store_is_pass(work)) break;
@@ -120,26 +120,29 @@ bool store_is_watched(void) {
   return atomic_load(&watching_process) == store_process();
 }
 
-bool store_idle(store_ready* ready, const void* wait, bool restarts) {
+store_idle_end store_idle(store_ready* ready, const void* wait, bool restarts) {
   const int saved = errno;
-  if (store_is_watched() || store_due(true) == STORE_NOTHING || ready(wait, 0)) return true;
+  if (store_is_watched() || store_due(true) == STORE_NOTHING) return STORE_WAIT;
+  if (ready(wait, 0)) return STORE_READY;
   const uint64_t blocked = store_block_signals();
   pid_t other = atomic_load(&watching_process);
   if (other == store_process() ||
       !atomic_compare_exchange_strong(&watching_process, &other, store_process())) {
     store_restore_signals(blocked);
     errno = saved;
-    return true;
+    return STORE_WAIT;
   }
   if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
-  bool is_found_idle = false;
+  const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
+  bool is_found_idle = false, is_ready = false;
   store_work work;
-  while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
+  while ((work = store_due(true)) != STORE_NOTHING && !(is_ready = ready(wait, 0)) && !pending_of(blocked)) {
     if (work == STORE_WATCH) {
       wait_a_little(ready, wait, blocked);
     } else if (store_is_pass(work) && !is_found_idle) {
-      is_found_idle = wait_until_idle(ready, wait, blocked);
-      if (!is_found_idle && store_is_pass(store_due(true))) break;
+      /* What it waits for may come and be taken by another process, who waits for it too. */
+      is_found_idle = wait_until_idle(ready, wait, blocked, at_most);
+      if (!is_found_idle && store_now_ns() >= at_most) break;
     } else if (!store_step(work)) {
       break; /* another thread is at it */
     } else if (store_is_pass(work) && !store_pass_under_way()) {
@@ -150,5 +153,5 @@ bool store_idle(store_ready* ready, const void* wait, bool restarts) {
   atomic_store(&watching_process, 0);
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
-  return !interrupted;
+  return interrupted ? STORE_INTERRUPTED : is_ready ? STORE_READY : STORE_WAIT;
 }

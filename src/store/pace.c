@@ -20,9 +20,11 @@ enum {
   IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
   SAVED_S = 5,              /* or, at once, what was left of that in so many seconds before */
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
+  WORTH_SHARE = 32,         /* while it works it may have 1/32 of what is sealed in private */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   IDLE_CPU_NS = MS / 2,     /* a process that has run for less than this since has nothing to give back */
-  REST_NS = 1000 * MS,      /* how long the machine is looked at */
+  REST_LEAST_NS = 200 * MS, /* how long the machine is looked at; */
+  REST_MOST_NS = 1000 * MS, /* what it did before is no sign: work that begins would be disturbed most */
 };
 
 static _Atomic(int64_t) idle_at, busy_at;
@@ -34,9 +36,11 @@ static atomic_flag resting_is_looked_at = ATOMIC_FLAG_INIT;
 static atomic_bool at_rest;
 static store_rest rest; /* guarded by the flag */
 
-/* Under the store's lock: the time up to which idle passes have used their share. */
+/* Under the store's lock: the time up to which idle passes have used their share; */
 static int64_t paid_to;
 static unsigned slower = 1;
+/* and what had been used when the pass began that is under way. */
+static int64_t cpu_at_begin, faults_at_begin;
 
 static int64_t cpu_now(void) {
   return store_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -49,10 +53,10 @@ static int64_t faults_now(void) {
 }
 
 /* What a pass may cost is owed, and earned, from here on. */
-static void settle_accounts(int64_t now) {
+static void settle_accounts(int64_t now, int64_t cpu, int64_t faults) {
   atomic_store(&passed_at, now);
-  atomic_store(&cpu_then, cpu_now());
-  atomic_store(&faults_then, faults_now());
+  atomic_store(&cpu_then, cpu);
+  atomic_store(&faults_then, faults);
 }
 
 void store_pace_begin(int64_t now) {
@@ -72,22 +76,28 @@ void store_pace_begin(int64_t now) {
 static bool machine_is_at_rest(void) {
   if (atomic_flag_test_and_set(&resting_is_looked_at)) return false;
   const store_rest now = store_rest_now();
-  if (now.time - rest.time >= REST_NS) {
-    atomic_store(&at_rest, rest.time && store_at_rest_since(&rest));
+  const int64_t time = now.time - rest.time;
+  if (time >= REST_LEAST_NS) {
+    atomic_store(&at_rest, time <= REST_MOST_NS && store_at_rest_since(&rest));
     rest = now;
   }
   atomic_flag_clear(&resting_is_looked_at);
   return atomic_load(&at_rest);
 }
 
+static int64_t pages_of(size_t bytes) {
+  return (int64_t)(bytes / STORE_PAGE);
+}
+
 /* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
- * time since the last one; of the time, while the machine is at rest. */
+ * time since the last one; of the time, while the machine is at rest. It is made when there is something to be
+ * won: each disturbs some piece of work. */
 static bool busy_pass_is_paid(int64_t now) {
-  const int64_t faults = faults_now();
+  const int64_t faults = faults_now(), sealed = pages_of(store_statistics.sealed);
   if (faults < 0) return false;
   int64_t pages = faults - atomic_load(&faults_then);
-  if (pages > (int64_t)(store_statistics.sealed / STORE_PAGE))
-    pages = (int64_t)(store_statistics.sealed / STORE_PAGE);
+  if (pages + pages_of(store_statistics.private_after) < sealed / WORTH_SHARE) return false;
+  if (pages > sealed) pages = sealed;
   const int64_t own = pages * atomic_load(&give_back_ns), least = atomic_load(&last_cost);
   const double dearest =
       (double)((own > least ? own : least) + pages * store_block_fault_ns()) / store_config.budget;
@@ -95,8 +105,10 @@ static bool busy_pass_is_paid(int64_t now) {
          (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
 }
 
+/* A page that has become private was a fault; one that the last pass left so may have its old bytes again. */
 static bool has_worked(void) {
-  return cpu_now() - atomic_load(&cpu_then) > IDLE_CPU_NS;
+  return cpu_now() - atomic_load(&cpu_then) > IDLE_CPU_NS &&
+         (store_statistics.private_after || faults_now() != atomic_load(&faults_then));
 }
 
 bool store_pace_paid(int64_t now) {
@@ -124,7 +136,12 @@ static int64_t pay(int64_t now, int64_t cost) {
 }
 
 void store_pace_sealed(void) {
-  if (!store_statistics.passes) settle_accounts(store_now_ns());
+  if (!store_statistics.passes) settle_accounts(store_now_ns(), cpu_now(), faults_now());
+}
+
+void store_pace_pass_begins(void) {
+  cpu_at_begin = cpu_now();
+  faults_at_begin = faults_now();
 }
 
 bool store_pace_passed(const store_pass* pass) {
@@ -138,7 +155,7 @@ bool store_pace_passed(const store_pass* pass) {
   const int64_t least = now + (int64_t)IDLE_LEAST_NS * slower;
   atomic_store(&idle_at, paid > least ? paid : least);
   atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
-  settle_accounts(now);
+  settle_accounts(now, cpu_at_begin + pass->cpu_ns, faults_at_begin);
   atomic_store(&last_cost, pass->cpu_ns);
   if (pass->compared >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->compared);
   return worth;

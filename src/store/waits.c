@@ -97,6 +97,9 @@ EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restric
 
 /* ---- with a time limit, from which the time that has passed is taken ---- */
 
+/* Of several processes that wait for the same connection one gets it. The others, who have seen it too, must
+ * not wait without watching: the call itself only looks then, and if it finds nothing all begins anew. */
+
 static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
 }
@@ -118,7 +121,7 @@ static struct timespec slice_of(int milliseconds, int64_t until) {
 struct polled {
   struct pollfd* fds;
   nfds_t count;
-  int64_t until; /* ms; or -1 */
+  int64_t until; /* ms, of which all are over; or -1 */
 };
 
 static bool are_ready(const void* wait, int milliseconds) {
@@ -132,9 +135,14 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   LIBC(poll);
   if (!awake() || !timeout) return next(fds, count, timeout);
   const int64_t began = store_now_ns();
-  const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout};
-  if (!store_idle(are_ready, &polled, false)) return -1;
-  return next(fds, count, left_of(timeout, began));
+  const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
+  for (;;) {
+    const store_idle_end end = store_idle(are_ready, &polled, false);
+    if (end == STORE_INTERRUPTED) return -1;
+    const int left = left_of(timeout, began);
+    const int found = next(fds, count, end == STORE_READY ? 0 : left);
+    if (found || !left || end == STORE_WAIT) return found;
+  }
 }
 
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
@@ -142,24 +150,33 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
   if (!awake() || !timeout) return next(fd, events, most, timeout);
   const int64_t began = store_now_ns();
   struct pollfd one = {.fd = fd, .events = POLLIN};
-  const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout};
-  if (!store_idle(are_ready, &polled, false)) return -1;
-  return next(fd, events, most, left_of(timeout, began));
+  const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
+  for (;;) {
+    const store_idle_end end = store_idle(are_ready, &polled, false);
+    if (end == STORE_INTERRUPTED) return -1;
+    const int left = left_of(timeout, began);
+    const int found = next(fd, events, most, end == STORE_READY ? 0 : left);
+    if (found || !left || end == STORE_WAIT) return found;
+  }
 }
 
 struct selected {
   int count;
   const fd_set* sets[3];
-  int64_t until; /* ms; or -1 */
+  int64_t until; /* ms, of which all are over; or -1 */
 };
 
-static bool selects(const void* wait, int milliseconds) {
-  const struct selected* selected = wait;
-  fd_set copies[3], *given[3];
+static void copy_sets(const struct selected* selected, fd_set copies[3], fd_set* given[3]) {
   for (int i = 0; i < 3; ++i) {
     given[i] = selected->sets[i] ? &copies[i] : NULL;
     if (given[i]) memcpy(given[i], selected->sets[i], ((size_t)selected->count + 63) / 64 * 8);
   }
+}
+
+static bool selects(const void* wait, int milliseconds) {
+  const struct selected* selected = wait;
+  fd_set copies[3], *given[3];
+  copy_sets(selected, copies, given);
   const struct timespec time = slice_of(milliseconds, selected->until);
   return store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL) != 0 ||
          (selected->until >= 0 && now_ms() >= selected->until);
@@ -173,15 +190,27 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
     return next(count, in, out, other, timeout);
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
-  const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 : -1};
-  if (!store_idle(selects, &selected, false)) return -1;
-  if (timeout) { /* Linux leaves the time that is left in it, as it does here */
-    int64_t left = length - (store_now_ns() - began);
-    if (left < 0) left = 0;
-    timeout->tv_sec = left / 1000000000;
-    timeout->tv_usec = left % 1000000000 / 1000;
+  const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 + 1 : -1};
+  for (;;) {
+    const store_idle_end end = store_idle(selects, &selected, false);
+    if (end == STORE_INTERRUPTED) return -1;
+    int64_t left = timeout ? length - (store_now_ns() - began) : -1;
+    if (timeout) { /* Linux leaves the time that is left in it, as it does here */
+      if (left < 0) left = 0;
+      timeout->tv_sec = left / 1000000000;
+      timeout->tv_usec = left % 1000000000 / 1000;
+    }
+    if (end == STORE_WAIT) return next(count, in, out, other, timeout);
+    fd_set copies[3], *given[3];
+    copy_sets(&selected, copies, given);
+    struct timeval at_once = {0, 0};
+    const int found = next(count, given[0], given[1], given[2], &at_once);
+    if (!found && left) continue;
+    fd_set* theirs[3] = {in, out, other};
+    for (int i = 0; i < 3 && found >= 0; ++i)
+      if (given[i]) memcpy(theirs[i], given[i], ((size_t)count + 63) / 64 * 8);
+    return found;
   }
-  return next(count, in, out, other, timeout);
 }
 
 /* ---- children ---- */

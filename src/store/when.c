@@ -46,8 +46,8 @@ enum {
  * parent, after its first fork, for a worker that has lived on, which that says when it first waits or
  * allocates; a worker for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
-/* How long a process that waits waits for its next pass. */
-static const int64_t SOON_NS = (int64_t)5000 * MS;
+/* How long a process that waits waits for its next pass. What dear ones have used up may take as long to earn. */
+static const int64_t SOON_NS = (int64_t)30000 * MS;
 
 atomic_bool store_awake;
 
@@ -87,12 +87,19 @@ static bool copy_is_quiet(int64_t now, bool idle) {
   return true;
 }
 
+/* A worker shares with its parent by the fork as long as it writes nothing: what it works at is not
+ * interrupted, if it waits now and then. */
+static bool works_on(int64_t now) {
+  const int64_t waited = atomic_load(&waited_at), since = atomic_load(&born);
+  return now - (waited > since ? waited : since) >= WAITS_NS;
+}
+
 static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   if (heap_generation() > 0 && now - atomic_load(&born) >= LIVES_ON_NS) {
     store_family_lives_on();
-    return true;
+    return idle || works_on(now);
   }
   if (atomic_load(&has_forked)) return store_family_has_lived_on();
   return (atomic_load(&settled) && has_company()) || quiet;
@@ -190,6 +197,7 @@ static void seal_step(void) {
 }
 
 static void pass_step(bool is_paid) {
+  if (!store_pass_under_way()) store_pace_pass_begins();
   const store_pass* pass = store_pass_some(false, is_paid ? STORE_SHORT_BATCH_NS : STORE_BATCH_NS);
   if (pass->refused) not_for_a_while();
   if (pass->done || pass->refused) atomic_store(&paid_since, 0);

@@ -16,7 +16,10 @@ PACES = {"KSM, kernel's default": {"pages_to_scan": 100, "sleep_millisecs": 20},
          "KSM, ksmtuned's fastest": {"pages_to_scan": 1250, "sleep_millisecs": 10},
          "KSM, fast": {"pages_to_scan": 20000, "sleep_millisecs": 20}}
 APART = {"apart": {}, "apart, 2 MB pages": {"MALLOC_CONF": "thp:always"}}
-ROWS = [*APART, "store", *PACES]
+# A virtual machine's host may have to find the memory that the store takes for its files: in the second row the copies
+# have touched, and freed, as much a moment before.
+STORE = {"store": {}, "store, free memory at hand": {"BENCH_STORE_AT_HAND": "1"}}
+ROWS = [*APART, *STORE, *PACES]
 
 
 def obstacle(row):
@@ -66,10 +69,10 @@ def running(build, row, copies, megabytes, folder, pause, enter=None):
     ended; `pause`: milliseconds between a copy's readings."""
     program, end = (build / "bin/bench-store-copies").resolve(), pathlib.Path(folder) / "end"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SAMEPAGE_", "MALLOC_"))}
-    env.update(APART.get(row, {}), SAMEPAGE_STORE_STATISTICS=f"{folder}/store")
+    env.update(APART.get(row, {}), **STORE.get(row, {}), SAMEPAGE_STORE_STATISTICS=f"{folder}/store")
     if row in PACES:
         env["SAMEPAGE_KSM"] = "constant"
-    options = [] if row == "store" else ["--no-store"]
+    options = [] if row in STORE else ["--no-store"]
     process = subprocess.Popen([str(build / "bin/samepage"), "run", "-q", "-n", str(copies), *options, "--", str(program),
                                 str(megabytes), str(end), str(pause)], stdout=subprocess.PIPE, text=True, env=env, preexec_fn=enter)
     pids, said = [], []
@@ -99,7 +102,7 @@ def measure(build, row, copies, megabytes, patience, alone):
                 else:
                     time.sleep(0.02)
             saved, cpu = alone - pss(pids), host.ksmd_seconds(ksmd) - before
-            if row == "store":
+            if row in STORE:
                 time.sleep(0.5)  # the last statistics
                 cpu = store_seconds(folder)
         told = [line.split()[-3:] for line in said]
