@@ -98,7 +98,13 @@ EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restric
 /* ---- with a time limit, from which the time that has passed is taken ---- */
 
 /* Of several processes that wait for the same connection one gets it. The others, who have seen it too, must
- * not wait without watching: the call itself only looks then, and if it finds nothing all begins anew. */
+ * not wait without watching: the call itself only looks then, and if it finds nothing all begins anew. Nor
+ * need they all watch: none is idle before it has waited for a while, in libc's own call. */
+enum { NOT_YET_IDLE_MS = 100 };
+
+static bool may_wait_at_first(int64_t timeout_ms) {
+  return (timeout_ms < 0 || timeout_ms > NOT_YET_IDLE_MS) && store_due_when_idle();
+}
 
 static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
@@ -135,6 +141,10 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   LIBC(poll);
   if (!awake() || !timeout) return next(fds, count, timeout);
   const int64_t began = store_now_ns();
+  if (may_wait_at_first(timeout)) {
+    const int found = next(fds, count, NOT_YET_IDLE_MS);
+    if (found) return found;
+  }
   const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
   for (;;) {
     const store_idle_end end = store_idle(are_ready, &polled, false);
@@ -149,6 +159,10 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
   LIBC(epoll_wait);
   if (!awake() || !timeout) return next(fd, events, most, timeout);
   const int64_t began = store_now_ns();
+  if (may_wait_at_first(timeout)) {
+    const int found = next(fd, events, most, NOT_YET_IDLE_MS);
+    if (found) return found;
+  }
   struct pollfd one = {.fd = fd, .events = POLLIN};
   const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
   for (;;) {
@@ -182,6 +196,13 @@ static bool selects(const void* wait, int milliseconds) {
          (selected->until >= 0 && now_ms() >= selected->until);
 }
 
+/* Linux leaves the time that is left in select's own argument; `length`: ns. */
+static struct timeval left_of_time(int64_t length, int64_t began_ns) {
+  int64_t left = length - (store_now_ns() - began_ns);
+  if (left < 0) left = 0;
+  return (struct timeval){left / 1000000000, left % 1000000000 / 1000};
+}
+
 EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
                   struct timeval* restrict timeout) {
   LIBC(select);
@@ -191,21 +212,21 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
   const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 + 1 : -1};
+  bool at_first = may_wait_at_first(timeout ? length / 1000000 : -1);
   for (;;) {
-    const store_idle_end end = store_idle(selects, &selected, false);
+    const store_idle_end end = at_first ? STORE_READY : store_idle(selects, &selected, false);
     if (end == STORE_INTERRUPTED) return -1;
-    int64_t left = timeout ? length - (store_now_ns() - began) : -1;
-    if (timeout) { /* Linux leaves the time that is left in it, as it does here */
-      if (left < 0) left = 0;
-      timeout->tv_sec = left / 1000000000;
-      timeout->tv_usec = left % 1000000000 / 1000;
+    if (end == STORE_WAIT) {
+      if (timeout) *timeout = left_of_time(length, began);
+      return next(count, in, out, other, timeout);
     }
-    if (end == STORE_WAIT) return next(count, in, out, other, timeout);
     fd_set copies[3], *given[3];
     copy_sets(&selected, copies, given);
-    struct timeval at_once = {0, 0};
-    const int found = next(count, given[0], given[1], given[2], &at_once);
-    if (!found && left) continue;
+    struct timeval at_most = {0, at_first ? NOT_YET_IDLE_MS * 1000 : 0};
+    const int found = next(count, given[0], given[1], given[2], &at_most);
+    if (timeout) *timeout = left_of_time(length, began);
+    at_first = false;
+    if (!found && (!timeout || timeout->tv_sec || timeout->tv_usec)) continue;
     fd_set* theirs[3] = {in, out, other};
     for (int i = 0; i < 3 && found >= 0; ++i)
       if (given[i]) memcpy(theirs[i], given[i], ((size_t)count + 63) / 64 * 8);

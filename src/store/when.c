@@ -160,6 +160,11 @@ store_work store_due(bool idle) {
   return idle && something_may_come(now) ? STORE_WATCH : STORE_NOTHING;
 }
 
+bool store_due_when_idle(void) {
+  const store_work work = store_due(true);
+  return work == STORE_IDLE_PASS || (work == STORE_WATCH && atomic_load(&sealing_over));
+}
+
 static void not_for_a_while(void) {
   atomic_store(&not_before, store_now_ns() + ((int64_t)REFUSED_NS << refusals));
   if (refusals < REFUSALS_MOST) ++refusals;
