@@ -20,12 +20,15 @@ enum {
   IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
   SAVED_S = 5,              /* or, at once, what was left of that in so many seconds before */
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
-  WORTH_SHARE = 32,         /* while it works it may have 1/32 of what is sealed in private */
+  WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   IDLE_CPU_NS = MS / 2,     /* a process that has run for less than this since has nothing to give back */
   REST_LEAST_NS = 200 * MS, /* how long the machine is looked at; */
   REST_MOST_NS = 1000 * MS, /* what it did before is no sign: work that begins would be disturbed most */
 };
+
+/* So little is what the next request needs first, as a rule: it is given back when the process has idled on. */
+static const int64_t LATER_NS = (int64_t)10000 * MS;
 
 static _Atomic(int64_t) idle_at, busy_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
@@ -89,6 +92,12 @@ static int64_t pages_of(size_t bytes) {
   return (int64_t)(bytes / STORE_PAGE);
 }
 
+/* A page that has become private since was a fault; one that the last pass left so may have its old bytes
+ * again. */
+static bool is_little(int64_t faults) {
+  return faults + pages_of(store_statistics.private_after) < pages_of(store_statistics.sealed) / WORTH_SHARE;
+}
+
 /* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
  * time since the last one; of the time, while the machine is at rest. It is made when there is something to be
  * won: each disturbs some piece of work. */
@@ -96,7 +105,7 @@ static bool busy_pass_is_paid(int64_t now) {
   const int64_t faults = faults_now(), sealed = pages_of(store_statistics.sealed);
   if (faults < 0) return false;
   int64_t pages = faults - atomic_load(&faults_then);
-  if (pages + pages_of(store_statistics.private_after) < sealed / WORTH_SHARE) return false;
+  if (is_little(pages)) return false;
   if (pages > sealed) pages = sealed;
   const int64_t own = pages * atomic_load(&give_back_ns), least = atomic_load(&last_cost);
   const double dearest =
@@ -105,10 +114,13 @@ static bool busy_pass_is_paid(int64_t now) {
          (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
 }
 
-/* A page that has become private was a fault; one that the last pass left so may have its old bytes again. */
-static bool has_worked(void) {
-  return cpu_now() - atomic_load(&cpu_then) > IDLE_CPU_NS &&
-         (store_statistics.private_after || faults_now() != atomic_load(&faults_then));
+/* When an idle process may have its next pass; INT64_MAX if it has done nothing that one could take back. */
+static int64_t idle_pass_at(void) {
+  if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS) return INT64_MAX;
+  const int64_t faults = faults_now() - atomic_load(&faults_then);
+  if (!faults && !store_statistics.private_after) return INT64_MAX;
+  const int64_t at = atomic_load(&idle_at), later = atomic_load(&passed_at) + LATER_NS;
+  return is_little(faults) && at < later ? later : at;
 }
 
 bool store_pace_paid(int64_t now) {
@@ -120,11 +132,11 @@ bool store_pace_paid(int64_t now) {
 }
 
 bool store_pace_idle(int64_t now) {
-  return now >= atomic_load(&idle_at) && has_worked();
+  return now >= atomic_load(&idle_at) && now >= idle_pass_at();
 }
 
 int64_t store_pace_next(void) {
-  return has_worked() ? atomic_load(&idle_at) : INT64_MAX;
+  return idle_pass_at();
 }
 
 /* When the next idle pass is paid for, after one that cost so much. */

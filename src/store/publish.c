@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "store/config.h"
@@ -70,7 +69,6 @@ static bool faults_are_dear(void) {
  * that all are aged together whenever the kernel looks at one (DAMON, damon_folio_mkold). Copies seldom
  * write. */
 static bool small_pages_are_better(void) {
-  if (getenv("XSMALL")) return getenv("XSMALL")[0]=='1';
   return store_family_copies() <= 1 && !store_config.joined && faults_are_dear();
 }
 

@@ -99,11 +99,11 @@ EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restric
 
 /* Of several processes that wait for the same connection one gets it. The others, who have seen it too, must
  * not wait without watching: the call itself only looks then, and if it finds nothing all begins anew. Nor
- * need they all watch: none is idle before it has waited for a while, in libc's own call. */
-enum { NOT_YET_IDLE_MS = 100 };
-
-static bool may_wait_at_first(int64_t timeout_ms) {
-  return (timeout_ms < 0 || timeout_ms > NOT_YET_IDLE_MS) && store_due_when_idle();
+ * need they all watch: while nothing is to be done libc's own call waits, for so many milliseconds of the
+ * timeout. */
+static int wait_at_first(int64_t timeout_ms) {
+  const int first = timeout_ms < 0 || timeout_ms > NOT_YET_IDLE_MS ? store_due_later() : 0;
+  return timeout_ms < 0 || first < timeout_ms ? first : (int)timeout_ms;
 }
 
 static int64_t now_ms(void) {
@@ -141,10 +141,9 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   LIBC(poll);
   if (!awake() || !timeout) return next(fds, count, timeout);
   const int64_t began = store_now_ns();
-  if (may_wait_at_first(timeout)) {
-    const int found = next(fds, count, NOT_YET_IDLE_MS);
-    if (found) return found;
-  }
+  const int first = wait_at_first(timeout);
+  const int found_at_first = first ? next(fds, count, first) : 0;
+  if (found_at_first) return found_at_first;
   const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
   for (;;) {
     const store_idle_end end = store_idle(are_ready, &polled, false);
@@ -159,10 +158,9 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
   LIBC(epoll_wait);
   if (!awake() || !timeout) return next(fd, events, most, timeout);
   const int64_t began = store_now_ns();
-  if (may_wait_at_first(timeout)) {
-    const int found = next(fd, events, most, NOT_YET_IDLE_MS);
-    if (found) return found;
-  }
+  const int first = wait_at_first(timeout);
+  const int found_at_first = first ? next(fd, events, most, first) : 0;
+  if (found_at_first) return found_at_first;
   struct pollfd one = {.fd = fd, .events = POLLIN};
   const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
   for (;;) {
@@ -212,9 +210,9 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
   const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 + 1 : -1};
-  bool at_first = may_wait_at_first(timeout ? length / 1000000 : -1);
+  int first = wait_at_first(timeout ? length / 1000000 : -1);
   for (;;) {
-    const store_idle_end end = at_first ? STORE_READY : store_idle(selects, &selected, false);
+    const store_idle_end end = first ? STORE_READY : store_idle(selects, &selected, false);
     if (end == STORE_INTERRUPTED) return -1;
     if (end == STORE_WAIT) {
       if (timeout) *timeout = left_of_time(length, began);
@@ -222,10 +220,10 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
     }
     fd_set copies[3], *given[3];
     copy_sets(&selected, copies, given);
-    struct timeval at_most = {0, at_first ? NOT_YET_IDLE_MS * 1000 : 0};
+    struct timeval at_most = {first / 1000, first % 1000 * 1000};
     const int found = next(count, given[0], given[1], given[2], &at_most);
     if (timeout) *timeout = left_of_time(length, began);
-    at_first = false;
+    first = 0;
     if (!found && (!timeout || timeout->tv_sec || timeout->tv_usec)) continue;
     fd_set* theirs[3] = {in, out, other};
     for (int i = 0; i < 3 && found >= 0; ++i)

@@ -160,9 +160,12 @@ store_work store_due(bool idle) {
   return idle && something_may_come(now) ? STORE_WATCH : STORE_NOTHING;
 }
 
-bool store_due_when_idle(void) {
+int store_due_later(void) {
   const store_work work = store_due(true);
-  return work == STORE_IDLE_PASS || (work == STORE_WATCH && atomic_load(&sealing_over));
+  if (work != STORE_IDLE_PASS && (work != STORE_WATCH || !atomic_load(&sealing_over))) return 0;
+  const int64_t next = store_pace_next(), now = store_now_ns();
+  if (next == INT64_MAX || next - now < (int64_t)NOT_YET_IDLE_MS * MS) return NOT_YET_IDLE_MS;
+  return (int)((next - now) / MS);
 }
 
 static void not_for_a_while(void) {

@@ -23,8 +23,10 @@ static inline bool store_is_pass(store_work work) {
 /* What is due now. `idle`: the process is about to wait. Any thread, no lock, no system call but the clock's.
  */
 store_work store_due(bool idle);
-/* For a thread that is about to wait: whether no more than a pass is to come, for when the process is idle,
- * which it is not yet. */
-bool store_due_when_idle(void);
+enum { NOT_YET_IDLE_MS = 100 }; /* who waits is not idle before */
+
+/* For a thread that is about to wait: the milliseconds for which nothing is to be done, as no more is to come
+ * than a pass for when the process is idle, at least NOT_YET_IDLE_MS; 0 if there is something. */
+int store_due_later(void);
 /* Does one step of it, of at most 10 ms; false if it could not be done now. */
 bool store_step(store_work work);
