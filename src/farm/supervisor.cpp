@@ -147,7 +147,9 @@ void Supervisor::fork_worker(unsigned desk) {
   if (pid > 0) {
     worker_is_there(desk, pid);
   } else {
-    stop(Report::Status::failed, "cannot fork a worker: " + error_text(errno));
+    const int error = errno;
+    place.state = Place::State::empty;
+    stop(Report::Status::failed, "cannot fork a worker: " + error_text(error));
   }
 }
 
@@ -454,8 +456,10 @@ void Supervisor::hear(unsigned lane, const Message& message) {
       return;
     case Message::What::forked:
       if (places_[message.desk].state != Place::State::asked || places_[message.desk].lane != lane) return;
-      if (message.pid == 0)
+      if (message.pid == 0) {
+        places_[message.desk].state = Place::State::empty;
         return stop(Report::Status::failed, "cannot fork a worker: " + error_text(message.status));
+      }
       forked_by_templates_.push_back(message.pid);
       return worker_is_there(message.desk, message.pid);
     case Message::What::ended:

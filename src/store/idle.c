@@ -120,27 +120,15 @@ bool store_is_watched(void) {
   return atomic_load(&watching_process) == store_process();
 }
 
-store_idle_end store_idle(store_ready* ready, const void* wait, bool restarts) {
-  const int saved = errno;
-  if (store_is_watched() || store_due(true) == STORE_NOTHING) return STORE_WAIT;
-  if (ready(wait, 0)) return STORE_READY;
-  const uint64_t blocked = store_block_signals();
-  pid_t other = atomic_load(&watching_process);
-  if (other == store_process() ||
-      !atomic_compare_exchange_strong(&watching_process, &other, store_process())) {
-    store_restore_signals(blocked);
-    errno = saved;
-    return STORE_WAIT;
-  }
+static bool watch(store_ready* ready, const void* wait, bool restarts, uint64_t blocked, int saved) {
   if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
   const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
-  bool is_found_idle = false, is_ready = false;
+  bool is_found_idle = false;
   store_work work;
-  while ((work = store_due(true)) != STORE_NOTHING && !(is_ready = ready(wait, 0)) && !pending_of(blocked)) {
+  while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
     if (work == STORE_WATCH) {
       wait_a_little(ready, wait, blocked);
     } else if (store_is_pass(work) && !is_found_idle) {
-      /* What it waits for may come and be taken by another process, who waits for it too. */
       is_found_idle = wait_until_idle(ready, wait, blocked, at_most);
       if (!is_found_idle && store_now_ns() >= at_most) break;
     } else if (!store_step(work)) {
@@ -153,5 +141,24 @@ store_idle_end store_idle(store_ready* ready, const void* wait, bool restarts) {
   atomic_store(&watching_process, 0);
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
-  return interrupted ? STORE_INTERRUPTED : is_ready ? STORE_READY : STORE_WAIT;
+  return !interrupted;
+}
+
+bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked) {
+  const int saved = errno;
+  pid_t other = atomic_load(&watching_process);
+  if (other != store_process() &&
+      atomic_compare_exchange_strong(&watching_process, &other, store_process()))
+    return watch(ready, wait, restarts, blocked, saved);
+  const bool interrupted = interrupts(pending_of(blocked), restarts);
+  store_restore_signals(blocked);
+  errno = interrupted ? EINTR : saved;
+  return !interrupted;
+}
+
+bool store_idle(store_ready* ready, const void* wait, bool restarts) {
+  const int saved = errno;
+  if (store_is_watched() || store_due(true) == STORE_NOTHING || ready(wait, 0)) return true;
+  errno = saved;
+  return store_idle_blocked(ready, wait, restarts, store_block_signals());
 }

@@ -9,18 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether what is waited for has come, or the wait is over; waits for that so many milliseconds itself. */
+/* Whether what is waited for has come, or the wait is over; waits for that so many milliseconds itself. What
+ * several processes wait for another one may take: who saw it come must not wait for it again unwatched. */
 typedef bool store_ready(const void* wait, int milliseconds);
 
-typedef enum {
-  STORE_INTERRUPTED, /* by a signal: errno is EINTR */
-  STORE_WAIT,        /* nothing is due, or not now: the call may wait */
-  STORE_READY,       /* what was waited for had come; another process may take it first */
-} store_idle_end;
-
-/* Works until nothing is due or `ready`. `restarts`: libc goes on with this call after a handler that was
- * installed with SA_RESTART. */
-store_idle_end store_idle(store_ready* ready, const void* wait, bool restarts);
+/* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR.
+ * `restarts`: libc goes on with this call after a handler that was installed with SA_RESTART. */
+bool store_idle(store_ready* ready, const void* wait, bool restarts);
+/* The same for a thread that has blocked its signals; `blocked`: those that it had before, and has again. */
+bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked);
 /* Whether another thread, or this one below a signal handler, does so already: store_idle then does nothing.
  */
 bool store_is_watched(void);

@@ -27,7 +27,7 @@ enum {
   REST_MOST_NS = 1000 * MS, /* what it did before is no sign: work that begins would be disturbed most */
 };
 
-/* So little is what the next request needs first, as a rule: it is given back when the process has idled on. */
+/* So little is what the next request needs first, as a rule: it is given back so long after the last pass. */
 static const int64_t LATER_NS = (int64_t)10000 * MS;
 
 static _Atomic(int64_t) idle_at, busy_at;
@@ -167,7 +167,7 @@ bool store_pace_passed(const store_pass* pass) {
   const int64_t least = now + (int64_t)IDLE_LEAST_NS * slower;
   atomic_store(&idle_at, paid > least ? paid : least);
   atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
-  settle_accounts(now, cpu_at_begin + pass->cpu_ns, faults_at_begin);
+  settle_accounts(now, cpu_at_begin + pass->cpu_ns, faults_at_begin + pass->own_faults);
   atomic_store(&last_cost, pass->cpu_ns);
   if (pass->compared >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->compared);
   return worth;

@@ -2,6 +2,7 @@
 #include "store/pass.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "store/batch.h"
 #include "store/block.h"
@@ -187,9 +188,14 @@ static void run_batch(int pagemap, bool all) {
   if (file >= 0) leave_file(file);
 }
 
+static int64_t faults_of_thread(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_minflt;
+}
+
 const store_pass* store_pass_some(bool all, int64_t longest_ns) {
   if (!under_way) begin_pass();
-  const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID), own_faults = faults_of_thread();
   const unsigned given_back = pass.given_back, faults = pass.faults;
   const bool has_chunks = next_chunk();
   if (has_chunks) {
@@ -207,6 +213,7 @@ const store_pass* store_pass_some(bool all, int64_t longest_ns) {
   const bool is_over = !pass.refused && !has_chunks && store_layers_publish_some(longest_ns);
   const int64_t spent = store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
   pass.cpu_ns += spent;
+  pass.own_faults += faults_of_thread() - own_faults;
   store_statistics.pass_seconds += (double)spent * 1e-9;
   store_statistics.given_back += (size_t)(pass.given_back - given_back) * STORE_PAGE;
   store_statistics.faults_caused += pass.faults - faults;

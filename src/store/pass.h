@@ -11,7 +11,8 @@
 typedef struct {
   bool done;           /* the pass has come to the end */
   bool refused;        /* it could not go on; it starts anew next time */
-  int64_t cpu_ns;      /* of the whole pass so far */
+  int64_t cpu_ns;      /* of the whole pass so far, */
+  int64_t own_faults;  /* and page faults: of the view that is compared with */
   unsigned compared;   /* pages, by the whole pass so far, */
   unsigned given_back; /* and those that were equal */
   unsigned faults;     /* pages that the last pass gave back and that are private again */

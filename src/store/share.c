@@ -13,6 +13,7 @@
 #include "store/family.h"
 #include "store/layers.h"
 #include "store/lock.h"
+#include "store/pace.h"
 #include "store/pass.h"
 #include "store/publish.h"
 #include "store/seal.h"
@@ -148,6 +149,7 @@ int samepage_reshare(void) {
   for (int tries = TRIES; !done && tries; tries -= refused) {
     store_lock();
     if (getpid() == process) {
+      if (!store_pass_under_way()) store_pace_pass_begins();
       const store_pass* pass = store_pass_some(true, STORE_BATCH_NS);
       done = pass->done, refused = pass->refused;
     } else {

@@ -1,4 +1,5 @@
-/* The calls that store/idle.h speaks of. Each is the same: what it waits for, then libc's own. */
+/* The calls that store/idle.h speaks of. Each is the same: what it waits for, then libc's own, unless
+ * that has come. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -97,19 +99,6 @@ EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restric
 
 /* ---- with a time limit, from which the time that has passed is taken ---- */
 
-/* Of several processes that wait for the same connection one gets it. The others, who have seen it too, must
- * not wait without watching: the call itself only looks then, and if it finds nothing all begins anew. Nor
- * need they all watch: while nothing is to be done libc's own call waits, for so many milliseconds of the
- * timeout. */
-static int wait_at_first(int64_t timeout_ms) {
-  const int first = timeout_ms < 0 || timeout_ms > NOT_YET_IDLE_MS ? store_due_later() : 0;
-  return timeout_ms < 0 || first < timeout_ms ? first : (int)timeout_ms;
-}
-
-static int64_t now_ms(void) {
-  return store_now_ns() / 1000000;
-}
-
 /* Rounded up: a wait may last longer, not shorter. */
 static int left_of(int timeout, int64_t began_ns) {
   if (timeout <= 0) return timeout;
@@ -117,88 +106,167 @@ static int left_of(int timeout, int64_t began_ns) {
   return left > 0 ? (int)((left + 999999) / 1000000) : 0;
 }
 
-/* A part of the wait, and no longer than the whole; `until`: ms; or -1. */
+static struct timespec time_of(int64_t ns) {
+  return (struct timespec){ns / 1000000000, ns % 1000000000};
+}
+
+/* A part of the wait, and no longer than the whole; `until`: store_now_ns(); or -1. */
 static struct timespec slice_of(int milliseconds, int64_t until) {
-  const int64_t left = until < 0 ? milliseconds : until - now_ms();
-  const int64_t slice = left < 0 ? 0 : left < milliseconds ? left : milliseconds;
-  return (struct timespec){.tv_nsec = slice * 1000000};
+  const int64_t slice = milliseconds * INT64_C(1000000), left = until < 0 ? slice : until - store_now_ns();
+  return time_of(left < 0 ? 0 : left < slice ? left : slice);
+}
+
+static bool is_past(int64_t until) {
+  return until >= 0 && store_now_ns() >= until;
+}
+
+/* How long the thread waits in the kernel alone, before it begins to watch: while nothing is to be done, so
+ * that many that wait for the same connections cost nothing. 0: not at all. `length`: ns; or -1. */
+static struct timespec wait_at_first(int64_t length) {
+  const int64_t least = STORE_NOT_YET_IDLE_MS * INT64_C(1000000);
+  const int64_t first = length < 0 || length > least ? store_due_later() * INT64_C(1000000) : 0;
+  return time_of(length < 0 || first < length ? first : length);
+}
+
+static bool is_some(struct timespec time) {
+  return time.tv_sec || time.tv_nsec;
+}
+
+/* For libc's own call, which a thread can be cancelled in. */
+static sigset_t set_of(uint64_t signals) {
+  sigset_t set;
+  memset(&set, 0, sizeof set);
+  memcpy(&set, &signals, sizeof signals);
+  return set;
+}
+
+/* What such a wait has found: what the call returns, or minus errno. */
+static int found_by(long result) {
+  return result < 0 ? -errno : (int)result;
+}
+
+static int returned(int found) {
+  if (found >= 0) return found;
+  errno = -found;
+  return -1;
 }
 
 struct polled {
   struct pollfd* fds;
   nfds_t count;
-  int64_t until; /* ms, of which all are over; or -1 */
+  int64_t until; /* store_now_ns(); or -1 */
+  int* found;
 };
 
 static bool are_ready(const void* wait, int milliseconds) {
   const struct polled* polled = wait;
   const struct timespec time = slice_of(milliseconds, polled->until);
-  return store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t)) != 0 ||
-         (polled->until >= 0 && now_ms() >= polled->until);
+  *polled->found = found_by(store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t)));
+  return *polled->found || is_past(polled->until);
 }
 
 EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   LIBC(poll);
   if (!awake() || !timeout) return next(fds, count, timeout);
-  const int64_t began = store_now_ns();
-  const int first = wait_at_first(timeout);
-  const int found_at_first = first ? next(fds, count, first) : 0;
-  if (found_at_first) return found_at_first;
-  const struct polled polled = {fds, count, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
-  for (;;) {
-    const store_idle_end end = store_idle(are_ready, &polled, false);
-    if (end == STORE_INTERRUPTED) return -1;
-    const int left = left_of(timeout, began);
-    const int found = next(fds, count, end == STORE_READY ? 0 : left);
-    if (found || !left || end == STORE_WAIT) return found;
+  const int64_t began = store_now_ns(), length = timeout < 0 ? -1 : timeout * INT64_C(1000000);
+  int found = 0;
+  const struct polled polled = {fds, count, length < 0 ? -1 : began + length, &found};
+  const struct timespec first = wait_at_first(length);
+  if (is_some(first)) {
+    const uint64_t blocked = store_block_signals();
+    const sigset_t before = set_of(blocked);
+    found = found_by(ppoll(fds, count, &first, &before));
+    if (found) {
+      store_restore_signals(blocked);
+      return returned(found);
+    }
+    if (!store_idle_blocked(are_ready, &polled, false, blocked)) return -1;
+  } else if (!store_idle(are_ready, &polled, false)) {
+    return -1;
   }
+  return found ? returned(found) : next(fds, count, left_of(timeout, began));
+}
+
+struct epolled {
+  int fd;
+  struct epoll_event* events;
+  int most;
+  int64_t until; /* store_now_ns(); or -1 */
+  int* found;
+};
+
+static bool has_events(const void* wait, int milliseconds) {
+  const struct epolled* it = wait;
+  const struct timespec time = slice_of(milliseconds, it->until);
+  struct pollfd one = {.fd = it->fd, .events = POLLIN};
+  if (store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t)) != 0)
+    *it->found = found_by(store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0));
+  return *it->found || is_past(it->until);
 }
 
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
   LIBC(epoll_wait);
   if (!awake() || !timeout) return next(fd, events, most, timeout);
-  const int64_t began = store_now_ns();
-  const int first = wait_at_first(timeout);
-  const int found_at_first = first ? next(fd, events, most, first) : 0;
-  if (found_at_first) return found_at_first;
-  struct pollfd one = {.fd = fd, .events = POLLIN};
-  const struct polled polled = {&one, 1, timeout < 0 ? -1 : began / 1000000 + timeout + 1};
-  for (;;) {
-    const store_idle_end end = store_idle(are_ready, &polled, false);
-    if (end == STORE_INTERRUPTED) return -1;
-    const int left = left_of(timeout, began);
-    const int found = next(fd, events, most, end == STORE_READY ? 0 : left);
-    if (found || !left || end == STORE_WAIT) return found;
+  const int64_t began = store_now_ns(), length = timeout < 0 ? -1 : timeout * INT64_C(1000000);
+  int found = 0;
+  const struct epolled epolled = {fd, events, most, length < 0 ? -1 : began + length, &found};
+  const struct timespec first = wait_at_first(length);
+  if (is_some(first)) {
+    const int milliseconds = (int)(first.tv_sec * 1000 + (first.tv_nsec + 999999) / 1000000);
+    const uint64_t blocked = store_block_signals();
+    const sigset_t before = set_of(blocked);
+    found = found_by(epoll_pwait(fd, events, most, milliseconds, &before));
+    if (found) {
+      store_restore_signals(blocked);
+      return returned(found);
+    }
+    if (!store_idle_blocked(has_events, &epolled, false, blocked)) return -1;
+  } else if (!store_idle(has_events, &epolled, false)) {
+    return -1;
   }
+  return found ? returned(found) : next(fd, events, most, left_of(timeout, began));
 }
 
 struct selected {
   int count;
-  const fd_set* sets[3];
-  int64_t until; /* ms, of which all are over; or -1 */
+  fd_set* sets[3];
+  int64_t until; /* store_now_ns(); or -1 */
+  int* found;
 };
 
-static void copy_sets(const struct selected* selected, fd_set copies[3], fd_set* given[3]) {
+/* With their sets as results, if anything is found. `before`: signals for the time of the wait; or NULL. */
+static int select_once(const struct selected* selected, struct timespec time, const sigset_t* before) {
+  fd_set copies[3], *given[3];
+  const size_t size = ((size_t)selected->count + 63) / 64 * 8;
   for (int i = 0; i < 3; ++i) {
     given[i] = selected->sets[i] ? &copies[i] : NULL;
-    if (given[i]) memcpy(given[i], selected->sets[i], ((size_t)selected->count + 63) / 64 * 8);
+    if (given[i]) memcpy(given[i], selected->sets[i], size);
   }
+  const int found = found_by(
+      before ? pselect(selected->count, given[0], given[1], given[2], &time, before)
+             : store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL));
+  for (int i = 0; i < 3 && found > 0; ++i)
+    if (given[i]) memcpy(selected->sets[i], given[i], size);
+  return found;
 }
 
 static bool selects(const void* wait, int milliseconds) {
   const struct selected* selected = wait;
-  fd_set copies[3], *given[3];
-  copy_sets(selected, copies, given);
-  const struct timespec time = slice_of(milliseconds, selected->until);
-  return store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL) != 0 ||
-         (selected->until >= 0 && now_ms() >= selected->until);
+  *selected->found = select_once(selected, slice_of(milliseconds, selected->until), NULL);
+  return *selected->found || is_past(selected->until);
 }
 
-/* Linux leaves the time that is left in select's own argument; `length`: ns. */
-static struct timeval left_of_time(int64_t length, int64_t began_ns) {
-  int64_t left = length - (store_now_ns() - began_ns);
-  if (left < 0) left = 0;
-  return (struct timeval){left / 1000000000, left % 1000000000 / 1000};
+/* Works and waits; what was found, 0 if libc's own call is to follow. */
+static int select_idly(const struct selected* selected, int64_t length) {
+  const struct timespec first = wait_at_first(length);
+  if (!is_some(first)) return store_idle(selects, selected, false) ? *selected->found : -EINTR;
+  const uint64_t blocked = store_block_signals();
+  const sigset_t before = set_of(blocked);
+  *selected->found = select_once(selected, first, &before);
+  if (*selected->found == 0)
+    return store_idle_blocked(selects, selected, false, blocked) ? *selected->found : -EINTR;
+  store_restore_signals(blocked);
+  return *selected->found;
 }
 
 EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
@@ -209,27 +277,16 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
     return next(count, in, out, other, timeout);
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
-  const struct selected selected = {count, {in, out, other}, timeout ? (began + length) / 1000000 + 1 : -1};
-  int first = wait_at_first(timeout ? length / 1000000 : -1);
-  for (;;) {
-    const store_idle_end end = first ? STORE_READY : store_idle(selects, &selected, false);
-    if (end == STORE_INTERRUPTED) return -1;
-    if (end == STORE_WAIT) {
-      if (timeout) *timeout = left_of_time(length, began);
-      return next(count, in, out, other, timeout);
-    }
-    fd_set copies[3], *given[3];
-    copy_sets(&selected, copies, given);
-    struct timeval at_most = {first / 1000, first % 1000 * 1000};
-    const int found = next(count, given[0], given[1], given[2], &at_most);
-    if (timeout) *timeout = left_of_time(length, began);
-    first = 0;
-    if (!found && (!timeout || timeout->tv_sec || timeout->tv_usec)) continue;
-    fd_set* theirs[3] = {in, out, other};
-    for (int i = 0; i < 3 && found >= 0; ++i)
-      if (given[i]) memcpy(theirs[i], given[i], ((size_t)count + 63) / 64 * 8);
-    return found;
+  int found = 0;
+  found = select_idly(
+      &(struct selected){count, {in, out, other}, timeout ? began + length : -1, &found}, length);
+  if (timeout) { /* Linux leaves the time that is left in it, as it does here */
+    int64_t left = length - (store_now_ns() - began);
+    if (left < 0) left = 0;
+    timeout->tv_sec = left / 1000000000;
+    timeout->tv_usec = left % 1000000000 / 1000;
   }
+  return found ? returned(found) : next(count, in, out, other, timeout);
 }
 
 /* ---- children ---- */
@@ -325,6 +382,10 @@ EXPORT int sem_wait(sem_t* semaphore) {
 }
 
 /* ---- sleeping ---- */
+
+static int64_t now_ms(void) {
+  return store_now_ns() / 1000000;
+}
 
 static bool is_over(const void* wait, int milliseconds) {
   const int64_t until = *(const int64_t*)wait, left = until - now_ms();

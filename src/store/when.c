@@ -37,7 +37,7 @@ enum {
   REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
   REFUSALS_MOST = 6,
   WAITS_NS = 1000 * MS,   /* who has waited within so long waits now and then */
-  OVERDUE_NS = 2000 * MS, /* a pass that was paid for waits no longer for a moment between */
+  OVERDUE_NS = 2000 * MS, /* sealing, and a pass that was paid for, wait no longer for a moment between */
   TICK_BUSY_MS = 10,      /* while sealing */
   TICK_MS = 100,
 };
@@ -46,8 +46,9 @@ enum {
  * parent, after its first fork, for a worker that has lived on, which that says when it first waits or
  * allocates; a worker for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
-/* How long a process that waits waits for its next pass. What dear ones have used up may take as long to earn. */
-static const int64_t SOON_NS = (int64_t)30000 * MS;
+/* How long a process that waits waits for its next pass; in the kernel alone. */
+static const int64_t SOON_NS = (int64_t)5000 * MS;
+static const int64_t LATEST_NS = (int64_t)30000 * MS;
 
 atomic_bool store_awake;
 
@@ -88,10 +89,10 @@ static bool copy_is_quiet(int64_t now, bool idle) {
 }
 
 /* A worker shares with its parent by the fork as long as it writes nothing: what it works at is not
- * interrupted, if it waits now and then. */
+ * interrupted, if it waits now and then; not for ever, as it may never find itself waiting. */
 static bool works_on(int64_t now) {
   const int64_t waited = atomic_load(&waited_at), since = atomic_load(&born);
-  return now - (waited > since ? waited : since) >= WAITS_NS;
+  return now - (waited > since ? waited : since) >= WAITS_NS || now - since >= OVERDUE_NS;
 }
 
 static bool seal_is_wanted(int64_t now, bool idle) {
@@ -162,10 +163,14 @@ store_work store_due(bool idle) {
 
 int store_due_later(void) {
   const store_work work = store_due(true);
-  if (work != STORE_IDLE_PASS && (work != STORE_WATCH || !atomic_load(&sealing_over))) return 0;
-  const int64_t next = store_pace_next(), now = store_now_ns();
-  if (next == INT64_MAX || next - now < (int64_t)NOT_YET_IDLE_MS * MS) return NOT_YET_IDLE_MS;
-  return (int)((next - now) / MS);
+  if (work != STORE_NOTHING && work != STORE_IDLE_PASS && (work != STORE_WATCH || !atomic_load(&sealing_over)))
+    return 0;
+  if (!store_config.reshare || !store_statistics.sealed || getpid() != store_process()) return 0;
+  const int64_t now = store_now_ns(), pass = store_pace_next(), refused = atomic_load(&not_before);
+  const int64_t next = pass > refused ? pass : refused;
+  if (next > now + LATEST_NS) return 0;
+  const int ms = (int)((next - now) / MS);
+  return ms < STORE_NOT_YET_IDLE_MS ? STORE_NOT_YET_IDLE_MS : ms;
 }
 
 static void not_for_a_while(void) {

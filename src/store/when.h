@@ -16,17 +16,16 @@ typedef enum {
   STORE_PURGE,     /* what events have freed goes back to the kernel */
 } store_work;
 
+enum { STORE_NOT_YET_IDLE_MS = 50 }; /* who waits is not idle before */
+
 static inline bool store_is_pass(store_work work) {
   return work == STORE_PAID_PASS || work == STORE_IDLE_PASS;
 }
 
-/* What is due now. `idle`: the process is about to wait. Any thread, no lock, no system call but the clock's.
- */
+/* What is due now. `idle`: the process is about to wait. Any thread, no lock. */
 store_work store_due(bool idle);
-enum { NOT_YET_IDLE_MS = 100 }; /* who waits is not idle before */
-
 /* For a thread that is about to wait: the milliseconds for which nothing is to be done, as no more is to come
- * than a pass for when the process is idle, at least NOT_YET_IDLE_MS; 0 if there is something. */
+ * than a pass for when the process is idle, at least STORE_NOT_YET_IDLE_MS; 0 if there is something, or nothing at all. */
 int store_due_later(void);
 /* Does one step of it, of at most 10 ms; false if it could not be done now. */
 bool store_step(store_work work);

@@ -149,6 +149,56 @@ print(os.waitpid(pid, 0)[1])
     assert said == ["True True", "0"]
 
 
+HERDS = {
+    "select": "select.select([listening], [], [], 1000)",
+    "poll": "waiting = select.poll(); waiting.register(listening, select.POLLIN); waiting.poll(1000_000)",
+    "epoll": "waiting = select.epoll(); waiting.register(listening, select.EPOLLIN); waiting.poll(1000)",
+}
+
+
+@pytest.mark.parametrize("wait", HERDS)
+def test_workers_that_wait_for_the_same_connections_all_give_back(tmp_path, wait):
+    """All see each connection come, and one gets it: the others wait on, and must go on to look for an idle moment. Work comes
+    between two parts of their passes, too."""
+    said = script(tmp_path, r"""
+import select, socket
+def memory(pid):
+    return next(int(line.split()[1]) << 10 for line in open(f"/proc/{pid}/smaps_rollup") if line.startswith("Anonymous:"))
+data = noise()
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen(64)
+listening.setblocking(False)
+pids = []
+for _ in range(6):
+    pid = os.fork()
+    if not pid:
+        while True:
+            exec(sys.argv[2])
+            try: connection = listening.accept()[0]
+            except BlockingIOError: continue
+            dirty(data, 5000)
+            connection.send(b"x")
+            connection.close()
+    pids.append(pid)
+time.sleep(1.5)                          # the parent seals meanwhile
+rested = max(map(memory, pids))
+for _ in range(100):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(sys.argv[1])
+        assert connection.recv(1) == b"x"
+    time.sleep(0.005)
+worked, until = max(map(memory, pids)), time.monotonic() + 40
+while max(map(memory, pids)) > rested + (4 << 20) and time.monotonic() < until: time.sleep(0.02)
+left = [memory(pid) - rested >> 20 for pid in pids]
+print(worked > rested + (15 << 20) or worked - rested, max(left) < 5 or left)
+for pid in pids:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+""", tmp_path / "socket", HERDS[wait], mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True True"]
+
+
 def test_what_all_workers_came_to_change_alike_is_shared_again(tmp_path):
     """State that each builds by itself when it first needs it: 8 MB, and as much again that is its own."""
     said = script(tmp_path, r"""
