@@ -124,6 +124,7 @@ void Supervisor::start_writer() {
 }
 
 void Supervisor::fork_worker(unsigned desk) {
+  if (stopping_) return;
   Place& place = places_[desk];
   shared_.desk(desk).command.store(Command::none, std::memory_order_release);
   shared_.desk(desk).offers.store(0, std::memory_order_relaxed);
@@ -505,8 +506,8 @@ void Supervisor::end_promotion() {
 }
 
 void Supervisor::template_ended(unsigned lane) {
-  templates_[lane].reset();
   while (const auto message = lanes_[lane].hear_template()) hear(lane, *message);  // its last words
+  templates_[lane].reset();
   while (lanes_[lane].hear_supervisor()) {
     // What it did not get to do must not be taken for its successor's.
   }

@@ -50,10 +50,21 @@ static bool interrupts(uint64_t signals, bool restarts) {
   return false;
 }
 
+/* The kernel keeps signals that are ignored, too, while they are blocked. */
+static bool is_ignored(int signal) {
+  struct action action;
+  if (store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t))) return false;
+  return action.handler == SIG_IGN || (action.handler == SIG_DFL && (signal == SIGCHLD || signal == SIGURG ||
+                                                                     signal == SIGWINCH || signal == SIGCONT));
+}
+
 static uint64_t pending_of(uint64_t blocked) {
   uint64_t pending = 0;
   store_call(SYS_rt_sigpending, &pending, sizeof pending);
-  return pending & ~blocked;
+  pending &= ~blocked;
+  for (int signal = 1; pending >> (signal - 1) && signal < 32; ++signal)
+    if ((pending >> (signal - 1) & 1) && is_ignored(signal)) pending &= ~((uint64_t)1 << (signal - 1));
+  return pending;
 }
 
 static bool wait_a_little(store_ready* ready, const void* wait, uint64_t blocked) {

@@ -140,9 +140,16 @@ static sigset_t set_of(uint64_t signals) {
   return set;
 }
 
-/* What such a wait has found: what the call returns, or minus errno. */
+/* A thread that is cancelled in libc's call has its signals blocked. */
+static uint64_t block_to_wait(void) {
+  pthread_testcancel();
+  return store_block_signals();
+}
+
+/* What such a wait has found: what the call returns, or minus EINTR; other errors are for libc's own call to
+ * report. */
 static int found_by(long result) {
-  return result < 0 ? -errno : (int)result;
+  return result >= 0 ? (int)result : errno == EINTR ? -EINTR : 0;
 }
 
 static int returned(int found) {
@@ -158,11 +165,14 @@ struct polled {
   int* found;
 };
 
+/* Once something is found it is kept: to look again would take more from an epoll, or find less. */
 static bool are_ready(const void* wait, int milliseconds) {
   const struct polled* polled = wait;
+  if (*polled->found) return true;
   const struct timespec time = slice_of(milliseconds, polled->until);
-  *polled->found = found_by(store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t)));
-  return *polled->found || is_past(polled->until);
+  const long result = store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t));
+  *polled->found = found_by(result);
+  return result != 0 || is_past(polled->until);
 }
 
 EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
@@ -173,15 +183,15 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   const struct polled polled = {fds, count, length < 0 ? -1 : began + length, &found};
   const struct timespec first = wait_at_first(length);
   if (is_some(first)) {
-    const uint64_t blocked = store_block_signals();
+    const uint64_t blocked = block_to_wait();
     const sigset_t before = set_of(blocked);
     found = found_by(ppoll(fds, count, &first, &before));
     if (found) {
       store_restore_signals(blocked);
       return returned(found);
     }
-    if (!store_idle_blocked(are_ready, &polled, false, blocked)) return -1;
-  } else if (!store_idle(are_ready, &polled, false)) {
+    if (!store_idle_blocked(are_ready, &polled, false, blocked) && found <= 0) return -1;
+  } else if (!store_idle(are_ready, &polled, false) && found <= 0) {
     return -1;
   }
   return found ? returned(found) : next(fds, count, left_of(timeout, began));
@@ -197,11 +207,13 @@ struct epolled {
 
 static bool has_events(const void* wait, int milliseconds) {
   const struct epolled* it = wait;
+  if (*it->found) return true;
   const struct timespec time = slice_of(milliseconds, it->until);
   struct pollfd one = {.fd = it->fd, .events = POLLIN};
-  if (store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t)) != 0)
-    *it->found = found_by(store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0));
-  return *it->found || is_past(it->until);
+  long result = store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t));
+  if (result > 0) result = store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0);
+  *it->found = found_by(result);
+  return result != 0 || is_past(it->until);
 }
 
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
@@ -213,15 +225,15 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
   const struct timespec first = wait_at_first(length);
   if (is_some(first)) {
     const int milliseconds = (int)(first.tv_sec * 1000 + (first.tv_nsec + 999999) / 1000000);
-    const uint64_t blocked = store_block_signals();
+    const uint64_t blocked = block_to_wait();
     const sigset_t before = set_of(blocked);
     found = found_by(epoll_pwait(fd, events, most, milliseconds, &before));
     if (found) {
       store_restore_signals(blocked);
       return returned(found);
     }
-    if (!store_idle_blocked(has_events, &epolled, false, blocked)) return -1;
-  } else if (!store_idle(has_events, &epolled, false)) {
+    if (!store_idle_blocked(has_events, &epolled, false, blocked) && found <= 0) return -1;
+  } else if (!store_idle(has_events, &epolled, false) && found <= 0) {
     return -1;
   }
   return found ? returned(found) : next(fd, events, most, left_of(timeout, began));
@@ -234,39 +246,41 @@ struct selected {
   int* found;
 };
 
-/* With their sets as results, if anything is found. `before`: signals for the time of the wait; or NULL. */
-static int select_once(const struct selected* selected, struct timespec time, const sigset_t* before) {
+/* As the call; the sets are results only if anything is found. `before`: signals for the time of the wait; or
+ * NULL. */
+static long select_once(const struct selected* selected, struct timespec time, const sigset_t* before) {
   fd_set copies[3], *given[3];
   const size_t size = ((size_t)selected->count + 63) / 64 * 8;
   for (int i = 0; i < 3; ++i) {
     given[i] = selected->sets[i] ? &copies[i] : NULL;
     if (given[i]) memcpy(given[i], selected->sets[i], size);
   }
-  const int found = found_by(
+  const long result =
       before ? pselect(selected->count, given[0], given[1], given[2], &time, before)
-             : store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL));
-  for (int i = 0; i < 3 && found > 0; ++i)
+             : store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL);
+  for (int i = 0; i < 3 && result > 0; ++i)
     if (given[i]) memcpy(selected->sets[i], given[i], size);
-  return found;
+  return result;
 }
 
 static bool selects(const void* wait, int milliseconds) {
   const struct selected* selected = wait;
-  *selected->found = select_once(selected, slice_of(milliseconds, selected->until), NULL);
-  return *selected->found || is_past(selected->until);
+  if (*selected->found) return true;
+  const long result = select_once(selected, slice_of(milliseconds, selected->until), NULL);
+  *selected->found = found_by(result);
+  return result != 0 || is_past(selected->until);
 }
 
-/* Works and waits; what was found, 0 if libc's own call is to follow. */
-static int select_idly(const struct selected* selected, int64_t length) {
+/* Works and waits. False: interrupted. */
+static bool select_idly(const struct selected* selected, int64_t length) {
   const struct timespec first = wait_at_first(length);
-  if (!is_some(first)) return store_idle(selects, selected, false) ? *selected->found : -EINTR;
-  const uint64_t blocked = store_block_signals();
+  if (!is_some(first)) return store_idle(selects, selected, false);
+  const uint64_t blocked = block_to_wait();
   const sigset_t before = set_of(blocked);
-  *selected->found = select_once(selected, first, &before);
-  if (*selected->found == 0)
-    return store_idle_blocked(selects, selected, false, blocked) ? *selected->found : -EINTR;
+  *selected->found = found_by(select_once(selected, first, &before));
+  if (*selected->found == 0) return store_idle_blocked(selects, selected, false, blocked);
   store_restore_signals(blocked);
-  return *selected->found;
+  return true;
 }
 
 EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
@@ -278,8 +292,8 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
   int found = 0;
-  found = select_idly(
-      &(struct selected){count, {in, out, other}, timeout ? began + length : -1, &found}, length);
+  const struct selected selected = {count, {in, out, other}, timeout ? began + length : -1, &found};
+  if (!select_idly(&selected, length) && found <= 0) found = -EINTR;
   if (timeout) { /* Linux leaves the time that is left in it, as it does here */
     int64_t left = length - (store_now_ns() - began);
     if (left < 0) left = 0;

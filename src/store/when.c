@@ -169,8 +169,8 @@ int store_due_later(void) {
   const int64_t now = store_now_ns(), pass = store_pace_next(), refused = atomic_load(&not_before);
   const int64_t next = pass > refused ? pass : refused;
   if (next > now + LATEST_NS) return 0;
-  const int ms = (int)((next - now) / MS);
-  return ms < STORE_NOT_YET_IDLE_MS ? STORE_NOT_YET_IDLE_MS : ms;
+  if (next < now + STORE_NOT_YET_IDLE_MS * (int64_t)MS) return STORE_NOT_YET_IDLE_MS;
+  return (int)((next - now) / MS);
 }
 
 static void not_for_a_while(void) {
