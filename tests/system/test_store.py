@@ -249,3 +249,57 @@ def parent():
 print(child(parent), os.read(read, 9).decode())
 """)
     assert said == ["False good"]
+
+
+def test_a_wait_that_the_store_works_in_behaves_as_any(tmp_path):
+    """Its time, its results, signals; before the thread begins to watch, while it does, and when a pass has been made."""
+    assert script(tmp_path, r"""
+import errno, select
+data = noise()
+def near(began, seconds):
+    return seconds <= time.monotonic() - began < seconds + 0.25 or time.monotonic() - began
+def times(seconds):
+    found = []
+    here, there = os.pipe()
+    for wait in (lambda: select.select([here], [], [], seconds) == ([], [], []),
+                 lambda: (polled := select.poll(), polled.register(here), polled.poll(seconds * 1000))[2] == [],
+                 lambda: (events := select.epoll(), events.register(here), events.poll(seconds))[2] == []):
+        dirty(data, 5000)
+        began = time.monotonic()
+        found += [wait(), near(began, seconds)]
+    return found
+def signals(after):
+    caught = []
+    signal.signal(signal.SIGALRM, lambda *_: caught.append(1))
+    dirty(data, 5000)
+    signal.setitimer(signal.ITIMER_REAL, after)
+    began = time.monotonic()
+    result = libc.poll(None, 0, -1)      # which Python's own would begin again
+    return [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
+def edges(after):
+    "Two descriptors that are told of once, and one event at a time."
+    pipes = [os.pipe() for _ in range(2)]
+    events = select.epoll()
+    for end, _ in pipes: events.register(end, select.EPOLLIN | select.EPOLLET)
+    dirty(data, 5000)
+    threading.Timer(after, lambda: [os.write(start, b"x") for _, start in pipes]).start()
+    return [sorted(events.poll(5, 1)[0][0] for _ in range(2)) == sorted(end for end, _ in pipes)]
+def sets(after):
+    "Of two descriptors one is ready: the other's bit is cleared, and both are waited for."
+    pipes = [os.pipe() for _ in range(2)]
+    dirty(data, 5000)
+    threading.Timer(after, lambda: os.write(pipes[1][1], b"x")).start()
+    return [select.select([end for end, _ in pipes], [], [], 5)[0] == [pipes[1][0]]]
+pid = os.fork()
+if not pid:
+    time.sleep(1.5)                      # the parent seals meanwhile
+    assert statistics()["sealed"]
+    wrong = []
+    for after in (0.02, 0.12, 0.6):
+        for check in (times, signals, edges, sets):
+            found = check(after)
+            if found != [True] * len(found): wrong.append((check.__name__, after, found))
+    print(wrong, flush=True)
+    os._exit(0)
+print(os.waitpid(pid, 0)[1])
+""", mode="auto", SAMEPAGE_STORE_MIN="1M") == ["[]", "0"]
