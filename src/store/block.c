@@ -123,7 +123,8 @@ static void make_dumpable(unsigned char* page, size_t size) {
   madvise(page, size, MADV_DONTNEED);
 }
 
-/* A processor fetches ahead of what it reads up to the end of the page: the next one's beginning is asked for. */
+/* A processor fetches ahead of what it reads up to the end of the page: the next one's beginning is asked
+ * for. */
 static bool is_equal(const store_block* block, unsigned page) {
   const unsigned char *here = page_at(block, page), *stored = block->view + (size_t)page * STORE_PAGE;
   __builtin_prefetch(here + STORE_PAGE);

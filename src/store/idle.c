@@ -54,8 +54,9 @@ static bool interrupts(uint64_t signals, bool restarts) {
 static bool is_ignored(int signal) {
   struct action action;
   if (store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t))) return false;
-  return action.handler == SIG_IGN || (action.handler == SIG_DFL && (signal == SIGCHLD || signal == SIGURG ||
-                                                                     signal == SIGWINCH || signal == SIGCONT));
+  return action.handler == SIG_IGN ||
+         (action.handler == SIG_DFL &&
+          (signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT));
 }
 
 static uint64_t pending_of(uint64_t blocked) {
@@ -158,8 +159,7 @@ static bool watch(store_ready* ready, const void* wait, bool restarts, uint64_t 
 bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked) {
   const int saved = errno;
   pid_t other = atomic_load(&watching_process);
-  if (other != store_process() &&
-      atomic_compare_exchange_strong(&watching_process, &other, store_process()))
+  if (other != store_process() && atomic_compare_exchange_strong(&watching_process, &other, store_process()))
     return watch(ready, wait, restarts, blocked, saved);
   const bool interrupted = interrupts(pending_of(blocked), restarts);
   store_restore_signals(blocked);

@@ -99,8 +99,8 @@ static bool is_little(int64_t faults) {
 }
 
 /* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
- * time since the last one; of the time, while the machine is at rest. It is made when there is something to be
- * won: each disturbs some piece of work. */
+ * time since the last one; of the time, while the machine is at rest. It is made when there is something to
+ * be won: each disturbs some piece of work. */
 static bool busy_pass_is_paid(int64_t now) {
   const int64_t faults = faults_now(), sealed = pages_of(store_statistics.sealed);
   if (faults < 0) return false;

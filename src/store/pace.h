@@ -20,7 +20,8 @@ bool store_pace_idle(int64_t now);
 /* When an idle process may have its next pass; INT64_MAX if it has done nothing that one could take back. */
 int64_t store_pace_next(void);
 
-/* Before and after a pass, under the store's lock. A process may work for long between two batches of one, and
- * write to what that has seen already: from its beginning on, all is the next one's. True if it was worth it. */
+/* Before and after a pass, under the store's lock. A process may work for long between two batches of one,
+ * and write to what that has seen already: from its beginning on, all is the next one's. True if it was worth
+ * it. */
 void store_pace_pass_begins(void);
 bool store_pace_passed(const store_pass* pass);

@@ -163,7 +163,8 @@ store_work store_due(bool idle) {
 
 int store_due_later(void) {
   const store_work work = store_due(true);
-  if (work != STORE_NOTHING && work != STORE_IDLE_PASS && (work != STORE_WATCH || !atomic_load(&sealing_over)))
+  if (work != STORE_NOTHING && work != STORE_IDLE_PASS &&
+      (work != STORE_WATCH || !atomic_load(&sealing_over)))
     return 0;
   if (!store_config.reshare || !store_statistics.sealed || getpid() != store_process()) return 0;
   const int64_t now = store_now_ns(), pass = store_pace_next(), refused = atomic_load(&not_before);

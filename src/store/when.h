@@ -25,7 +25,8 @@ static inline bool store_is_pass(store_work work) {
 /* What is due now. `idle`: the process is about to wait. Any thread, no lock. */
 store_work store_due(bool idle);
 /* For a thread that is about to wait: the milliseconds for which nothing is to be done, as no more is to come
- * than a pass for when the process is idle, at least STORE_NOT_YET_IDLE_MS; 0 if there is something, or nothing at all. */
+ * than a pass for when the process is idle, at least STORE_NOT_YET_IDLE_MS; 0 if there is something, or
+ * nothing at all. */
 int store_due_later(void);
 /* Does one step of it, of at most 10 ms; false if it could not be done now. */
 bool store_step(store_work work);

@@ -69,8 +69,8 @@ double first_write_us(Table& table) {
   return (seconds_used() - began) * 1e6 / 2000;
 }
 
-/// A virtual machine that gives free memory back to its host gets it again page by page, at three to ten times
-/// what the memory costs elsewhere. Whatever is allocated next comes from what has just been freed.
+/// A virtual machine that gives free memory back to its host gets it again page by page, at three to ten
+/// times what the memory costs elsewhere. Whatever is allocated next comes from what has just been freed.
 void have_at_hand(std::size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return;

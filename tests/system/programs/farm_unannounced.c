@@ -1,5 +1,5 @@
-/* A farm whose template forks a worker and never gets to say so: a fork handler holds it. That worker takes long
- * to end, since it has much memory, and prints its pid when it has it. */
+/* A farm whose template forks a worker and never gets to say so: a fork handler holds it. That worker takes
+ * long to end, since it has much memory, and prints its pid when it has it. */
 #include <pthread.h>
 #include <samepage/farm.h>
 #include <stdio.h>
