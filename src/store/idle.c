@@ -132,7 +132,7 @@ bool store_is_watched(void) {
   return atomic_load(&watching_process) == store_process();
 }
 
-static bool watch(store_ready* ready, const void* wait, bool restarts, uint64_t blocked, int saved) {
+static void watch(store_ready* ready, const void* wait, uint64_t blocked) {
   if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
   const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
   bool is_found_idle = false;
@@ -149,20 +149,17 @@ static bool watch(store_ready* ready, const void* wait, bool restarts, uint64_t 
       is_found_idle = false; /* for the next one anew */
     }
   }
-  const bool interrupted = interrupts(pending_of(blocked), restarts);
-  atomic_store(&watching_process, 0);
-  store_restore_signals(blocked); /* handlers run here */
-  errno = interrupted ? EINTR : saved;
-  return !interrupted;
 }
 
 bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked) {
   const int saved = errno;
   pid_t other = atomic_load(&watching_process);
-  if (other != store_process() && atomic_compare_exchange_strong(&watching_process, &other, store_process()))
-    return watch(ready, wait, restarts, blocked, saved);
+  const bool watches =
+      other != store_process() && atomic_compare_exchange_strong(&watching_process, &other, store_process());
+  if (watches) watch(ready, wait, blocked);
   const bool interrupted = interrupts(pending_of(blocked), restarts);
-  store_restore_signals(blocked);
+  if (watches) atomic_store(&watching_process, 0);
+  store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
   return !interrupted;
 }

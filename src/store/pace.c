@@ -114,8 +114,7 @@ static bool busy_pass_is_paid(int64_t now) {
          (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
 }
 
-/* When an idle process may have its next pass; INT64_MAX if it has done nothing that one could take back. */
-static int64_t idle_pass_at(void) {
+int64_t store_pace_next(void) {
   if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS) return INT64_MAX;
   const int64_t faults = faults_now() - atomic_load(&faults_then);
   if (!faults && !store_statistics.private_after) return INT64_MAX;
@@ -132,11 +131,7 @@ bool store_pace_paid(int64_t now) {
 }
 
 bool store_pace_idle(int64_t now) {
-  return now >= atomic_load(&idle_at) && now >= idle_pass_at();
-}
-
-int64_t store_pace_next(void) {
-  return idle_pass_at();
+  return now >= atomic_load(&idle_at) && now >= store_pace_next();
 }
 
 /* When the next idle pass is paid for, after one that cost so much. */

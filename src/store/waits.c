@@ -116,22 +116,6 @@ static struct timespec slice_of(int milliseconds, int64_t until) {
   return time_of(left < 0 ? 0 : left < slice ? left : slice);
 }
 
-static bool is_past(int64_t until) {
-  return until >= 0 && store_now_ns() >= until;
-}
-
-/* How long the thread waits in the kernel alone, before it begins to watch: while nothing is to be done, so
- * that many that wait for the same connections cost nothing. 0: not at all. `length`: ns; or -1. */
-static struct timespec wait_at_first(int64_t length) {
-  const int64_t least = STORE_NOT_YET_IDLE_MS * INT64_C(1000000);
-  const int64_t first = length < 0 || length > least ? store_due_later() * INT64_C(1000000) : 0;
-  return time_of(length < 0 || first < length ? first : length);
-}
-
-static bool is_some(struct timespec time) {
-  return time.tv_sec || time.tv_nsec;
-}
-
 /* For libc's own call, which a thread can be cancelled in. */
 static sigset_t set_of(uint64_t signals) {
   sigset_t set;
@@ -140,147 +124,139 @@ static sigset_t set_of(uint64_t signals) {
   return set;
 }
 
-/* A thread that is cancelled in libc's call has its signals blocked. */
-static uint64_t block_to_wait(void) {
-  pthread_testcancel();
-  return store_block_signals();
+/* One of the calls below; what it is given follows. */
+struct wait {
+  /* As the call, for so long at most. `before`: signals for that time, in a call that can be cancelled; or
+   * NULL. */
+  long (*once)(const struct wait* it, struct timespec time, const sigset_t* before);
+  int64_t length; /* ns; or -1 */
+  int64_t until;  /* store_now_ns(); or -1 */
+  int* found;     /* what the call returns, or minus EINTR; 0: nothing yet, or an error for libc's own call to
+                     tell */
+};
+
+static bool look(const struct wait* it, struct timespec time, const sigset_t* before) {
+  const long result = it->once(it, time, before);
+  *it->found = result >= 0 ? (int)result : errno == EINTR ? -EINTR : 0;
+  return result != 0;
 }
 
-/* What such a wait has found: what the call returns, or minus EINTR; other errors are for libc's own call to
- * report. */
-static int found_by(long result) {
-  return result >= 0 ? (int)result : errno == EINTR ? -EINTR : 0;
+/* Once something is found it is kept: to look again would take more from an epoll, or find less. */
+static bool has_come(const void* wait, int milliseconds) {
+  const struct wait* it = wait;
+  return *it->found || look(it, slice_of(milliseconds, it->until), NULL) ||
+         (it->until >= 0 && store_now_ns() >= it->until);
 }
 
-static int returned(int found) {
-  if (found >= 0) return found;
-  errno = -found;
-  return -1;
+/* How long the thread waits in the kernel alone, before it begins to watch: while nothing is to be done, so
+ * that many that wait for the same connections cost nothing. ns; 0: not at all. */
+static int64_t first_part(int64_t length) {
+  const int64_t least = STORE_NOT_YET_IDLE_MS * INT64_C(1000000);
+  const int64_t first = length < 0 || length > least ? store_due_later() * INT64_C(1000000) : 0;
+  return length < 0 || first < length ? first : length;
+}
+
+/* Works and waits. False: nothing was found, and libc's own call is to wait for what is left of the time;
+ * else *found is what the call returns, with errno. */
+static bool wait_idly(const struct wait* it) {
+  const int64_t first = first_part(it->length);
+  bool goes_on = true;
+  if (!first) {
+    goes_on = store_idle(has_come, it, false);
+  } else {
+    pthread_testcancel(); /* a thread that is cancelled below has its signals blocked */
+    const uint64_t blocked = store_block_signals();
+    const sigset_t before = set_of(blocked);
+    look(it, time_of(first), &before);
+    if (*it->found)
+      store_restore_signals(blocked);
+    else
+      goes_on = store_idle_blocked(has_come, it, false, blocked);
+  }
+  if (!goes_on && *it->found <= 0) *it->found = -EINTR;
+  if (*it->found >= 0) return *it->found > 0;
+  errno = -*it->found;
+  *it->found = -1;
+  return true;
+}
+
+static struct wait wait_of(long (*once)(const struct wait*, struct timespec, const sigset_t*), int64_t length,
+                           int64_t began_ns, int* found) {
+  return (struct wait){once, length, length < 0 ? -1 : began_ns + length, found};
+}
+
+static int64_t ns_of(int timeout) {
+  return timeout < 0 ? -1 : timeout * INT64_C(1000000);
 }
 
 struct polled {
+  struct wait wait; /* the first member, of each of these */
   struct pollfd* fds;
   nfds_t count;
-  int64_t until; /* store_now_ns(); or -1 */
-  int* found;
 };
 
-/* Once something is found it is kept: to look again would take more from an epoll, or find less. */
-static bool are_ready(const void* wait, int milliseconds) {
-  const struct polled* polled = wait;
-  if (*polled->found) return true;
-  const struct timespec time = slice_of(milliseconds, polled->until);
-  const long result = store_call(SYS_ppoll, polled->fds, polled->count, &time, NULL, sizeof(uint64_t));
-  *polled->found = found_by(result);
-  return result != 0 || is_past(polled->until);
+static long poll_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+  const struct polled* it = (const struct polled*)wait;
+  return before ? ppoll(it->fds, it->count, &time, before)
+                : store_call(SYS_ppoll, it->fds, it->count, &time, NULL, sizeof(uint64_t));
 }
 
 EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   LIBC(poll);
   if (!awake() || !timeout) return next(fds, count, timeout);
-  const int64_t began = store_now_ns(), length = timeout < 0 ? -1 : timeout * INT64_C(1000000);
+  const int64_t began = store_now_ns();
   int found = 0;
-  const struct polled polled = {fds, count, length < 0 ? -1 : began + length, &found};
-  const struct timespec first = wait_at_first(length);
-  if (is_some(first)) {
-    const uint64_t blocked = block_to_wait();
-    const sigset_t before = set_of(blocked);
-    found = found_by(ppoll(fds, count, &first, &before));
-    if (found) {
-      store_restore_signals(blocked);
-      return returned(found);
-    }
-    if (!store_idle_blocked(are_ready, &polled, false, blocked) && found <= 0) return -1;
-  } else if (!store_idle(are_ready, &polled, false) && found <= 0) {
-    return -1;
-  }
-  return found ? returned(found) : next(fds, count, left_of(timeout, began));
+  const struct polled polled = {wait_of(poll_once, ns_of(timeout), began, &found), fds, count};
+  return wait_idly(&polled.wait) ? found : next(fds, count, left_of(timeout, began));
 }
 
 struct epolled {
+  struct wait wait;
   int fd;
   struct epoll_event* events;
   int most;
-  int64_t until; /* store_now_ns(); or -1 */
-  int* found;
 };
 
-static bool has_events(const void* wait, int milliseconds) {
-  const struct epolled* it = wait;
-  if (*it->found) return true;
-  const struct timespec time = slice_of(milliseconds, it->until);
+/* epoll_pwait knows whole milliseconds only, which would be late at the end of the time. */
+static long epoll_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+  const struct epolled* it = (const struct epolled*)wait;
+  if (before)
+    return epoll_pwait(it->fd, it->events, it->most,
+                       (int)(time.tv_sec * 1000 + (time.tv_nsec + 999999) / 1000000), before);
   struct pollfd one = {.fd = it->fd, .events = POLLIN};
-  long result = store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t));
-  if (result > 0) result = store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0);
-  *it->found = found_by(result);
-  return result != 0 || is_past(it->until);
+  const long result = store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t));
+  return result > 0 ? store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0) : result;
 }
 
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
   LIBC(epoll_wait);
   if (!awake() || !timeout) return next(fd, events, most, timeout);
-  const int64_t began = store_now_ns(), length = timeout < 0 ? -1 : timeout * INT64_C(1000000);
+  const int64_t began = store_now_ns();
   int found = 0;
-  const struct epolled epolled = {fd, events, most, length < 0 ? -1 : began + length, &found};
-  const struct timespec first = wait_at_first(length);
-  if (is_some(first)) {
-    const int milliseconds = (int)(first.tv_sec * 1000 + (first.tv_nsec + 999999) / 1000000);
-    const uint64_t blocked = block_to_wait();
-    const sigset_t before = set_of(blocked);
-    found = found_by(epoll_pwait(fd, events, most, milliseconds, &before));
-    if (found) {
-      store_restore_signals(blocked);
-      return returned(found);
-    }
-    if (!store_idle_blocked(has_events, &epolled, false, blocked) && found <= 0) return -1;
-  } else if (!store_idle(has_events, &epolled, false) && found <= 0) {
-    return -1;
-  }
-  return found ? returned(found) : next(fd, events, most, left_of(timeout, began));
+  const struct epolled epolled = {wait_of(epoll_once, ns_of(timeout), began, &found), fd, events, most};
+  return wait_idly(&epolled.wait) ? found : next(fd, events, most, left_of(timeout, began));
 }
 
 struct selected {
+  struct wait wait;
   int count;
   fd_set* sets[3];
-  int64_t until; /* store_now_ns(); or -1 */
-  int* found;
 };
 
-/* As the call; the sets are results only if anything is found. `before`: signals for the time of the wait; or
- * NULL. */
-static long select_once(const struct selected* selected, struct timespec time, const sigset_t* before) {
+/* The sets are results only if anything is found. */
+static long select_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+  const struct selected* it = (const struct selected*)wait;
   fd_set copies[3], *given[3];
-  const size_t size = ((size_t)selected->count + 63) / 64 * 8;
+  const size_t size = ((size_t)it->count + 63) / 64 * 8;
   for (int i = 0; i < 3; ++i) {
-    given[i] = selected->sets[i] ? &copies[i] : NULL;
-    if (given[i]) memcpy(given[i], selected->sets[i], size);
+    given[i] = it->sets[i] ? &copies[i] : NULL;
+    if (given[i]) memcpy(given[i], it->sets[i], size);
   }
-  const long result =
-      before ? pselect(selected->count, given[0], given[1], given[2], &time, before)
-             : store_call(SYS_pselect6, selected->count, given[0], given[1], given[2], &time, NULL);
+  const long result = before ? pselect(it->count, given[0], given[1], given[2], &time, before)
+                             : store_call(SYS_pselect6, it->count, given[0], given[1], given[2], &time, NULL);
   for (int i = 0; i < 3 && result > 0; ++i)
-    if (given[i]) memcpy(selected->sets[i], given[i], size);
+    if (given[i]) memcpy(it->sets[i], given[i], size);
   return result;
-}
-
-static bool selects(const void* wait, int milliseconds) {
-  const struct selected* selected = wait;
-  if (*selected->found) return true;
-  const long result = select_once(selected, slice_of(milliseconds, selected->until), NULL);
-  *selected->found = found_by(result);
-  return result != 0 || is_past(selected->until);
-}
-
-/* Works and waits. False: interrupted. */
-static bool select_idly(const struct selected* selected, int64_t length) {
-  const struct timespec first = wait_at_first(length);
-  if (!is_some(first)) return store_idle(selects, selected, false);
-  const uint64_t blocked = block_to_wait();
-  const sigset_t before = set_of(blocked);
-  *selected->found = found_by(select_once(selected, first, &before));
-  if (*selected->found == 0) return store_idle_blocked(selects, selected, false, blocked);
-  store_restore_signals(blocked);
-  return true;
 }
 
 EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
@@ -292,15 +268,15 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
   const int64_t began = store_now_ns();
   const int64_t length = timeout ? timeout->tv_sec * 1000000000 + timeout->tv_usec * 1000 : -1;
   int found = 0;
-  const struct selected selected = {count, {in, out, other}, timeout ? began + length : -1, &found};
-  if (!select_idly(&selected, length) && found <= 0) found = -EINTR;
+  const struct selected selected = {wait_of(select_once, length, began, &found), count, {in, out, other}};
+  const bool is_over = wait_idly(&selected.wait);
   if (timeout) { /* Linux leaves the time that is left in it, as it does here */
     int64_t left = length - (store_now_ns() - began);
     if (left < 0) left = 0;
     timeout->tv_sec = left / 1000000000;
     timeout->tv_usec = left % 1000000000 / 1000;
   }
-  return found ? returned(found) : next(count, in, out, other, timeout);
+  return is_over ? found : next(count, in, out, other, timeout);
 }
 
 /* ---- children ---- */
