@@ -23,21 +23,15 @@ enum {
   WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   IDLE_CPU_NS = MS / 2,     /* a process that has run for less than this since has nothing to give back */
-  REST_LEAST_NS = 200 * MS, /* how long the machine is looked at; */
-  REST_MOST_NS = 1000 * MS, /* what it did before is no sign: work that begins would be disturbed most */
 };
 
 /* So little is what the next request needs first, as a rule: it is given back so long after the last pass. */
-static const int64_t LATER_NS = (int64_t)10000 * MS;
+static const int64_t LATER_NS = (int64_t)3000 * MS;
 
 static _Atomic(int64_t) idle_at, busy_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
 static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
 static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that was compared */
-
-static atomic_flag resting_is_looked_at = ATOMIC_FLAG_INIT;
-static atomic_bool at_rest;
-static store_rest rest; /* guarded by the flag */
 
 /* Under the store's lock: the time up to which idle passes have used their share; */
 static int64_t paid_to;
@@ -69,23 +63,8 @@ void store_pace_begin(int64_t now) {
   atomic_store(&cpu_then, 0);
   atomic_store(&faults_then, 0);
   atomic_store(&last_cost, 0);
-  atomic_flag_clear(&resting_is_looked_at); /* a fork may have come in between */
-  atomic_store(&at_rest, false);
-  rest = (store_rest){0, 0};
   paid_to = now;
   slower = 1;
-}
-
-static bool machine_is_at_rest(void) {
-  if (atomic_flag_test_and_set(&resting_is_looked_at)) return false;
-  const store_rest now = store_rest_now();
-  const int64_t time = now.time - rest.time;
-  if (time >= REST_LEAST_NS) {
-    atomic_store(&at_rest, time <= REST_MOST_NS && store_at_rest_since(&rest));
-    rest = now;
-  }
-  atomic_flag_clear(&resting_is_looked_at);
-  return atomic_load(&at_rest);
 }
 
 static int64_t pages_of(size_t bytes) {
@@ -111,7 +90,7 @@ static bool busy_pass_is_paid(int64_t now) {
   const double dearest =
       (double)((own > least ? own : least) + pages * store_block_fault_ns()) / store_config.budget;
   return dearest <= (double)(cpu_now() - atomic_load(&cpu_then)) ||
-         (machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
+         (store_machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
 }
 
 int64_t store_pace_next(void) {

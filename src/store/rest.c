@@ -1,11 +1,22 @@
 #define _GNU_SOURCE
 #include "store/rest.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "store/system.h"
 
-enum { OF_SECOND = 1000000000, BUSY_MOST = 5 /* one of so many */ };
+enum {
+  MS = 1000000,
+  OF_SECOND = 1000 * MS,
+  BUSY_MOST = 5,         /* one of so many */
+  LEAST_NS = 200 * MS,   /* how long the machine is looked at; */
+  MOST_NS = 1000 * MS,   /* what it did before is no sign: work that begins would be disturbed most */
+};
+
+static atomic_flag is_looked_at = ATOMIC_FLAG_INIT;
+static atomic_bool at_rest;
+static store_rest last; /* guarded by the flag */
 
 /* 12345.67, in whatever language the program speaks. */
 static int64_t number(char** at) {
@@ -25,4 +36,22 @@ bool store_at_rest_since(const store_rest* then) {
   const store_rest now = store_rest_now();
   const int64_t all = (now.time - then->time) * sysconf(_SC_NPROCESSORS_ONLN);
   return all > 0 && now.idle - then->idle >= all - all / BUSY_MOST;
+}
+
+bool store_machine_is_at_rest(void) {
+  if (atomic_flag_test_and_set(&is_looked_at)) return false;
+  const store_rest now = store_rest_now();
+  const int64_t time = now.time - last.time;
+  if (time >= LEAST_NS) {
+    atomic_store(&at_rest, time <= MOST_NS && store_at_rest_since(&last));
+    last = now;
+  }
+  atomic_flag_clear(&is_looked_at);
+  return atomic_load(&at_rest);
+}
+
+void store_rest_forked(void) {
+  atomic_flag_clear(&is_looked_at); /* the fork may have come in between */
+  atomic_store(&at_rest, false);
+  last = (store_rest){0, 0};
 }

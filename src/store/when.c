@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 
 #include "heap/config.h"
 #include "heap/extents.h"
@@ -23,6 +24,7 @@
 #include "store/lock.h"
 #include "store/pace.h"
 #include "store/pass.h"
+#include "store/rest.h"
 #include "store/seal.h"
 #include "store/share.h"
 #include "store/statistics.h"
@@ -56,7 +58,7 @@ static atomic_bool settled, has_forked, sealing_over;
 static _Atomic(int64_t) born, first_fork, last_fork, not_before; /* 0: none yet */
 static _Atomic(int64_t) purge_at;                                /* 0: nothing to purge */
 static _Atomic(int64_t) waited_at, paid_since;                   /* 0: no pass is paid */
-static atomic_bool was_quiet;
+static atomic_bool was_quiet, sharing_begun;
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
 static unsigned refusals;                          /* under the lock */
@@ -95,14 +97,23 @@ static bool works_on(int64_t now) {
   return now - (waited > since ? waited : since) >= WAITS_NS || now - since >= OVERDUE_NS;
 }
 
+/* After a fork the workers begin to work, and would wait for processors that sealing takes. Once begun it
+ * goes on: it is no rest itself. */
+static bool is_time_to_share(int64_t now, int64_t since) {
+  if (!atomic_load(&sharing_begun) && (now - since >= OVERDUE_NS || store_machine_is_at_rest()))
+    atomic_store(&sharing_begun, true);
+  return atomic_load(&sharing_begun);
+}
+
 static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   if (heap_generation() > 0 && now - atomic_load(&born) >= LIVES_ON_NS) {
     store_family_lives_on();
-    return idle || works_on(now);
+    return works_on(now) || (idle && is_time_to_share(now, atomic_load(&born)));
   }
-  if (atomic_load(&has_forked)) return store_family_has_lived_on();
+  if (atomic_load(&has_forked))
+    return store_family_has_lived_on() && is_time_to_share(now, atomic_load(&first_fork));
   return (atomic_load(&settled) && has_company()) || quiet;
 }
 
@@ -274,8 +285,15 @@ static void on_tick(void) {
   if (work != STORE_NOTHING) store_step(work);
 }
 
+/* Constants that copies will have in files of 2 MB pages are such pages before, too: a 512th of the faults,
+ * and of the pages that are freed when the file's take their place. */
 static void grown(heap_role role, void* begin, size_t size) {
-  if (role == HEAP_CONSTANT) store_direct_grown((uintptr_t)begin, size);
+  if (role != HEAP_CONSTANT) return;
+  const int saved = errno;
+  if (heap_generation() == 0 && (store_config.joined || store_family_copies() > 1))
+    madvise(begin, size, MADV_HUGEPAGE); /* EINVAL where there are none */
+  errno = saved;
+  store_direct_grown((uintptr_t)begin, size);
 }
 
 static bool may_purge(heap_role role, void* begin, size_t size) {
@@ -313,9 +331,11 @@ static void in_child(void) {
   store_process_is_forked();
   if (heap_generation() == 0) store_family_join();
   atomic_store(&has_forked, false);
+  atomic_store(&sharing_begun, false);
   atomic_store(&born, now);
   atomic_store(&not_before, 0);
   store_pace_begin(now);
+  store_rest_forked();
   store_idle_forked();
   atomic_store(&purge_at, 0);
   atomic_store(&waited_at, 0);
