@@ -9,14 +9,15 @@
 enum {
   MS = 1000000,
   OF_SECOND = 1000 * MS,
-  BUSY_MOST = 5,         /* one of so many */
-  LEAST_NS = 200 * MS,   /* how long the machine is looked at; */
-  MOST_NS = 1000 * MS,   /* what it did before is no sign: work that begins would be disturbed most */
+  BUSY_MOST = 5,       /* one of so many */
+  LEAST_NS = 200 * MS, /* how long the machine is looked at; */
+  MOST_NS = 1000 * MS, /* what it did before is no sign: work that begins would be disturbed most */
 };
 
 static atomic_flag is_looked_at = ATOMIC_FLAG_INIT;
 static atomic_bool at_rest;
-static store_rest last; /* guarded by the flag */
+static _Atomic(int64_t) looked_at; /* store_now_ns() */
+static store_rest last;            /* guarded by the flag */
 
 /* 12345.67, in whatever language the program speaks. */
 static int64_t number(char** at) {
@@ -39,13 +40,12 @@ bool store_at_rest_since(const store_rest* then) {
 }
 
 bool store_machine_is_at_rest(void) {
+  if (store_now_ns() - atomic_load(&looked_at) < LEAST_NS) return atomic_load(&at_rest);
   if (atomic_flag_test_and_set(&is_looked_at)) return false;
   const store_rest now = store_rest_now();
-  const int64_t time = now.time - last.time;
-  if (time >= LEAST_NS) {
-    atomic_store(&at_rest, time <= MOST_NS && store_at_rest_since(&last));
-    last = now;
-  }
+  atomic_store(&at_rest, now.time - last.time <= MOST_NS && store_at_rest_since(&last));
+  last = now;
+  atomic_store(&looked_at, store_now_ns());
   atomic_flag_clear(&is_looked_at);
   return atomic_load(&at_rest);
 }
@@ -53,5 +53,6 @@ bool store_machine_is_at_rest(void) {
 void store_rest_forked(void) {
   atomic_flag_clear(&is_looked_at); /* the fork may have come in between */
   atomic_store(&at_rest, false);
+  atomic_store(&looked_at, 0);
   last = (store_rest){0, 0};
 }

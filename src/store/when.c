@@ -38,9 +38,10 @@ enum {
   EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
   REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
   REFUSALS_MOST = 6,
-  WAITS_NS = 1000 * MS,   /* who has waited within so long waits now and then */
-  OVERDUE_NS = 2000 * MS, /* sealing, and a pass that was paid for, wait no longer for a moment between */
-  TICK_BUSY_MS = 10,      /* while sealing */
+  WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
+  OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
+  CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
+  TICK_BUSY_MS = 10,        /* while sealing */
   TICK_MS = 100,
 };
 
@@ -48,6 +49,8 @@ enum {
  * parent, after its first fork, for a worker that has lived on, which that says when it first waits or
  * allocates; a worker for its parent. */
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
+/* How long a worker waits for a moment between two pieces of its work; its parent publishes first. */
+static const int64_t SEAL_OVERDUE_NS = (int64_t)4000 * MS;
 /* How long a process that waits waits for its next pass; in the kernel alone. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
 static const int64_t LATEST_NS = (int64_t)30000 * MS;
@@ -58,7 +61,8 @@ static atomic_bool settled, has_forked, sealing_over;
 static _Atomic(int64_t) born, first_fork, last_fork, not_before; /* 0: none yet */
 static _Atomic(int64_t) purge_at;                                /* 0: nothing to purge */
 static _Atomic(int64_t) waited_at, paid_since;                   /* 0: no pass is paid */
-static atomic_bool was_quiet, sharing_begun;
+static atomic_bool was_quiet, publishing;
+static _Atomic(int64_t) lived_on_since; /* when that was seen; 0: not yet */
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
 static unsigned refusals;                          /* under the lock */
@@ -94,15 +98,18 @@ static bool copy_is_quiet(int64_t now, bool idle) {
  * interrupted, if it waits now and then; not for ever, as it may never find itself waiting. */
 static bool works_on(int64_t now) {
   const int64_t waited = atomic_load(&waited_at), since = atomic_load(&born);
-  return now - (waited > since ? waited : since) >= WAITS_NS || now - since >= OVERDUE_NS;
+  return now - (waited > since ? waited : since) >= WAITS_NS || now - since >= SEAL_OVERDUE_NS;
 }
 
-/* After a fork the workers begin to work, and would wait for processors that sealing takes. Once begun it
- * goes on: it is no rest itself. */
-static bool is_time_to_share(int64_t now, int64_t since) {
-  if (!atomic_load(&sharing_begun) && (now - since >= OVERDUE_NS || store_machine_is_at_rest()))
-    atomic_store(&sharing_begun, true);
-  return atomic_load(&sharing_begun);
+/* Workers that were just forked begin to work, and would wait for processors that publishing takes. Once
+ * begun it goes on: it is no rest itself. */
+static bool is_time_to_publish(int64_t now) {
+  if (!store_family_has_lived_on()) return false;
+  int64_t since = 0;
+  if (atomic_compare_exchange_strong(&lived_on_since, &since, now)) since = now;
+  if (!atomic_load(&publishing) && (now - since >= CALM_MOST_NS || store_machine_is_at_rest()))
+    atomic_store(&publishing, true);
+  return atomic_load(&publishing);
 }
 
 static bool seal_is_wanted(int64_t now, bool idle) {
@@ -110,10 +117,9 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   if (heap_generation() > 0 && now - atomic_load(&born) >= LIVES_ON_NS) {
     store_family_lives_on();
-    return works_on(now) || (idle && is_time_to_share(now, atomic_load(&born)));
+    return idle || works_on(now);
   }
-  if (atomic_load(&has_forked))
-    return store_family_has_lived_on() && is_time_to_share(now, atomic_load(&first_fork));
+  if (atomic_load(&has_forked)) return is_time_to_publish(now);
   return (atomic_load(&settled) && has_company()) || quiet;
 }
 
@@ -149,7 +155,8 @@ static bool something_may_come(int64_t now) {
   if (is_young_copy() && !atomic_load(&was_quiet)) return true;
   if (constants() < store_config.minimum) return false;
   return (atomic_load(&has_forked) &&
-          (now - atomic_load(&first_fork) < PUBLISHER_NS || now - atomic_load(&last_fork) < WATCH_NS)) ||
+          (now - atomic_load(&first_fork) < PUBLISHER_NS || now - atomic_load(&last_fork) < WATCH_NS ||
+           (atomic_load(&lived_on_since) && !atomic_load(&publishing)))) ||
          (heap_generation() > 0 && now - atomic_load(&born) < PUBLISHER_NS);
 }
 
@@ -290,7 +297,8 @@ static void on_tick(void) {
 static void grown(heap_role role, void* begin, size_t size) {
   if (role != HEAP_CONSTANT) return;
   const int saved = errno;
-  if (heap_generation() == 0 && (store_config.joined || store_family_copies() > 1))
+  if (heap_generation() == 0 && store_config.mode == STORE_AUTO && store_family_of_copies() &&
+      constants() >= store_config.minimum)
     madvise(begin, size, MADV_HUGEPAGE); /* EINVAL where there are none */
   errno = saved;
   store_direct_grown((uintptr_t)begin, size);
@@ -331,7 +339,8 @@ static void in_child(void) {
   store_process_is_forked();
   if (heap_generation() == 0) store_family_join();
   atomic_store(&has_forked, false);
-  atomic_store(&sharing_begun, false);
+  atomic_store(&publishing, false);
+  atomic_store(&lived_on_since, 0);
   atomic_store(&born, now);
   atomic_store(&not_before, 0);
   store_pace_begin(now);
