@@ -171,10 +171,6 @@ unsigned store_family_copies(void) {
   return control ? atomic_load(&control->copies) : 0;
 }
 
-bool store_family_of_copies(void) {
-  return store_config.joined || store_family_copies() > 1;
-}
-
 void store_family_join(void) {
   if (control) atomic_fetch_add(&control->copies, 1);
 }

@@ -26,8 +26,6 @@ bool store_family_exists(void);
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */
 unsigned store_family_copies(void);
-/* Copies of one program, which seldom write to what they share; else a program and its workers, which do. */
-bool store_family_of_copies(void);
 void store_family_join(void);
 
 /* The file of a block, or of a layer of it, free or not; -1 if all are taken. Empties, on the way, one whose

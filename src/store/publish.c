@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "store/config.h"
 #include "store/family.h"
 #include "store/pagemap.h"
 #include "store/statistics.h"
@@ -68,7 +69,7 @@ static bool faults_are_dear(void) {
  * that all are aged together whenever the kernel looks at one (DAMON, damon_folio_mkold). Copies seldom
  * write. */
 static bool small_pages_are_better(void) {
-  return !store_family_of_copies() && faults_are_dear();
+  return store_family_copies() <= 1 && !store_config.joined && faults_are_dear();
 }
 
 /* Makes one 2 MB page of a chunk, before anybody maps it: those who had would lose it from their page tables.

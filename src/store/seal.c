@@ -2,7 +2,6 @@
 #include "store/seal.h"
 
 #include <stdint.h>
-#include <sys/mman.h>
 
 #include "heap/window.h"
 #include "store/batch.h"
@@ -38,9 +37,6 @@ static void map_chunk(int file, uintptr_t address, unsigned begin) {
     if (!published_by_us(file)) store_statistics.found += store_statistics.sealed - before;
     from = last;
   }
-  /* What stays plain there has holes that the kernel would fill in the course of time (khugepaged). */
-  if (store_family_of_copies() && !store_pages_any(&store_blocks[file].mapped, begin, begin + STORE_CHUNK))
-    madvise((void*)chunk_address(address, begin), to - chunk_address(address, begin), MADV_NOHUGEPAGE);
 }
 
 static void finish_block(int file) {

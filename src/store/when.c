@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 
 #include "heap/config.h"
 #include "heap/extents.h"
@@ -292,16 +291,8 @@ static void on_tick(void) {
   if (work != STORE_NOTHING) store_step(work);
 }
 
-/* Constants that copies will have in files of 2 MB pages are such pages before, too: a 512th of the faults,
- * and of the pages that are freed when the file's take their place. */
 static void grown(heap_role role, void* begin, size_t size) {
-  if (role != HEAP_CONSTANT) return;
-  const int saved = errno;
-  if (heap_generation() == 0 && store_config.mode == STORE_AUTO && store_family_of_copies() &&
-      constants() >= store_config.minimum)
-    madvise(begin, size, MADV_HUGEPAGE); /* EINVAL where there are none */
-  errno = saved;
-  store_direct_grown((uintptr_t)begin, size);
+  if (role == HEAP_CONSTANT) store_direct_grown((uintptr_t)begin, size);
 }
 
 static bool may_purge(heap_role role, void* begin, size_t size) {

@@ -26,6 +26,15 @@ def statistics():
 def seal():
     "0, or 4 where nothing was done; and the statistics."
     return libc.samepage_seal(), statistics()
+def wait_until_sealed(*pids):
+    "These processes, or this one; they and their parent share while they wait."
+    def is_sealed(pid):
+        try: return json.load(open(f"{os.environ['SAMEPAGE_STORE_STATISTICS']}.{pid}"))["sealed"] > 0
+        except FileNotFoundError: return False
+    until = time.monotonic() + 30
+    while not all(map(is_sealed, pids or [os.getpid()])):
+        assert time.monotonic() < until, "not sealed"
+        time.sleep(0.05)
 def dirty(data, pages):
     "Writes to every page, and puts back what was there."
     for page in range(pages):

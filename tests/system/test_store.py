@@ -112,7 +112,7 @@ def test_time_limits_hold_while_a_pass_is_due(tmp_path):
 import select, socket, struct
 table = [str(i) for i in range(300_000)]
 def worker():
-    time.sleep(1)                        # the parent seals meanwhile
+    wait_until_sealed()
     sys.setswitchinterval(0.0005)
     over = False
     def work():
@@ -292,8 +292,7 @@ def sets(after):
     return [select.select([end for end, _ in pipes], [], [], 5)[0] == [pipes[1][0]]]
 pid = os.fork()
 if not pid:
-    time.sleep(1.5)                      # the parent seals meanwhile
-    assert statistics()["sealed"]
+    wait_until_sealed()
     wrong = []
     for after in (0.02, 0.12, 0.6):
         for check in (times, signals, edges, sets):

@@ -92,7 +92,7 @@ pids = []
 for _ in range(3):
     pid = os.fork()
     if not pid:
-        time.sleep(1)                    # the parent seals meanwhile
+        wait_until_sealed()
         os._exit(0 if worker() else 1)
     pids.append(pid)
 print([os.waitpid(pid, 0)[1] for pid in pids])
@@ -126,7 +126,7 @@ end, start = os.pipe()
 ready, tell = os.pipe()
 pid = os.fork()
 if not pid:
-    time.sleep(1)                        # the parent seals meanwhile
+    wait_until_sealed()
     for _ in range(5):
         dirty(data, 5000)
         time.sleep(0.07)                 # long enough for a pass, too short for the next to be due
@@ -136,7 +136,6 @@ if not pid:
     os.write(tell, str(before).encode())
     exec(sys.argv[1])
     os._exit(0)
-time.sleep(1.2)
 before, until = int(os.read(ready, 20)), time.monotonic() + 30
 while memory(pid) > before - (15 << 20) and time.monotonic() < until: time.sleep(0.02)
 reasons = json.load(open(f"{os.environ['SAMEPAGE_STORE_STATISTICS']}.{pid}"))["reasons"]
@@ -181,7 +180,7 @@ for _ in range(6):
             connection.send(b"x")
             connection.close()
     pids.append(pid)
-time.sleep(1.5)                          # the parent seals meanwhile
+wait_until_sealed(*pids)
 rested = max(map(memory, pids))
 for _ in range(100):
     with socket.socket(socket.AF_UNIX) as connection:
@@ -218,7 +217,7 @@ pids = []
 for own in range(3):
     pid = os.fork()
     if not pid:
-        time.sleep(1)                    # the parent seals meanwhile
+        wait_until_sealed()
         os._exit(0 if worker(own) else 1)
     pids.append(pid)
 print([os.waitpid(pid, 0)[1] for pid in pids])
@@ -248,6 +247,26 @@ TABLES = {
     "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
     "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
 }
+
+
+def test_a_parent_publishes_when_processors_are_at_rest(tmp_path):
+    """Or after two seconds: its workers, which take them all and wait now and then, are not to wait for it at once."""
+    said = script(tmp_path, r"""
+data = noise()
+pids = []
+for _ in range(2 * os.cpu_count()):
+    pid = os.fork()
+    if not pid:
+        while True:
+            zlib.crc32(data)
+            time.sleep(0.001)
+    pids.append(pid)
+began = time.monotonic()
+wait_until_sealed()
+print(time.monotonic() - began > 1.5 or time.monotonic() - began)
+for pid in pids: os.kill(pid, signal.SIGKILL)
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True"]
 
 
 def test_programs_that_a_shell_starts_share_with_a_fixed_layout(tmp_path):
