@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/single_threaded.h>
 
 #include "store/config.h"
 #include "store/pass.h"
@@ -19,10 +20,8 @@ enum {
   GRACE_NS = 150000000,
   LITTLE_CPU_NS = 5000000, /* next to nothing is this and */
   LITTLE_CPU_SHARE = 50,   /* one part of so many of the time; the waiting itself takes some */
-  /* How often is looked: for a moment between two pieces of work, or for another process; else for a process
-   * to become idle, seldom enough to leave those alone that work. A signal waits for as long. */
   SLICE_MS = 10,
-  LONG_SLICE_MS = 50,
+  SELDOM_SLICE_MS = 50,
   /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
   MOMENT_NS = 1000000,
 };
@@ -71,6 +70,12 @@ static uint64_t pending_of(uint64_t blocked) {
   return pending;
 }
 
+/* How long until the next look: seldom enough to leave other threads alone that work. A signal for the thread
+ * waits as long, and its next of the same kind may become one with it. */
+static int slice_of(bool seldom) {
+  return seldom && !__libc_single_threaded ? SELDOM_SLICE_MS : SLICE_MS;
+}
+
 static bool wait_a_little(store_ready* ready, const void* wait, uint64_t blocked, int milliseconds) {
   return ready(wait, milliseconds) || pending_of(blocked);
 }
@@ -100,7 +105,7 @@ static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t block
   const int64_t cpu = cpu_of_thread();
   int64_t now = store_now_ns(), began = now, watching = 0;
   store_rest rest = {0, 0}; /* looked at first when the process is found idle */
-  bool idle = false, is_moment = false, was_long = true;
+  bool idle = false, is_moment = false, seldom = true;
   store_work work = store_due(true);
   for (;;) {
     const bool grace_is_over = now - began >= GRACE_NS;
@@ -114,8 +119,8 @@ static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t block
     if (works || grace_is_over) began = now, rest.time = 0;
     if (!works && !rest.time) rest = store_rest_now();
     const int64_t others = cpu_of_process() - cpu_of_thread();
-    was_long = work != STORE_PAID_PASS || !was_long;
-    if (wait_a_little(ready, wait, blocked, was_long ? LONG_SLICE_MS : SLICE_MS) || now >= at_most) break;
+    seldom = work != STORE_PAID_PASS || !seldom; /* a moment between is looked for now and then */
+    if (wait_a_little(ready, wait, blocked, slice_of(seldom)) || now >= at_most) break;
     is_moment = cpu_of_process() - cpu_of_thread() - others < MOMENT_NS;
     work = store_due(true);
     if (!store_is_pass(work)) break;
@@ -143,7 +148,7 @@ static void watch(store_ready* ready, const void* wait, uint64_t blocked) {
   store_work work;
   while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
     if (work == STORE_WATCH) {
-      wait_a_little(ready, wait, blocked, store_due_later() ? LONG_SLICE_MS : SLICE_MS);
+      wait_a_little(ready, wait, blocked, slice_of(store_due_later() > 0));
     } else if (store_is_pass(work) && !is_found_idle) {
       is_found_idle = wait_until_idle(ready, wait, blocked, at_most);
       if (!is_found_idle && store_now_ns() >= at_most) break;
