@@ -22,6 +22,7 @@ enum {
   LITTLE_CPU_SHARE = 50,   /* one part of so many of the time; the waiting itself takes some */
   SLICE_MS = 10,
   SELDOM_SLICE_MS = 50,
+  SIGNALLED_NS = 1000000000, /* not so seldom for so long after a signal */
   /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
   MOMENT_NS = 1000000,
 };
@@ -32,6 +33,7 @@ static const int64_t WATCHED_MOST_NS = INT64_C(60000000000);
 
 static _Atomic(pid_t) watching_process; /* one of whose threads is in store_idle: one is enough */
 static _Atomic(int64_t) idle_since, idle_cpu;
+static _Atomic(int64_t) signalled_at; /* when a signal last ended a watch */
 
 /* As the kernel has it. */
 struct action {
@@ -71,13 +73,18 @@ static uint64_t pending_of(uint64_t blocked) {
 }
 
 /* How long until the next look: seldom enough to leave other threads alone that work. A signal for the thread
- * waits as long, and its next of the same kind may become one with it. */
+ * waits as long: some programs stop their threads by signals, again and again. */
 static int slice_of(bool seldom) {
-  return seldom && !__libc_single_threaded ? SELDOM_SLICE_MS : SLICE_MS;
+  return seldom && !__libc_single_threaded && store_now_ns() - atomic_load(&signalled_at) > SIGNALLED_NS
+             ? SELDOM_SLICE_MS
+             : SLICE_MS;
 }
 
 static bool wait_a_little(store_ready* ready, const void* wait, uint64_t blocked, int milliseconds) {
-  return ready(wait, milliseconds) || pending_of(blocked);
+  if (ready(wait, milliseconds)) return true;
+  if (!pending_of(blocked)) return false;
+  atomic_store(&signalled_at, store_now_ns());
+  return true;
 }
 
 static int64_t cpu_of_process(void) {

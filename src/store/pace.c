@@ -22,13 +22,15 @@ enum {
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
   WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
-  IDLE_CPU_NS = MS / 2,     /* a process that has run for less than this since has nothing to give back */
+  LATER_MOST = 8,
+  IDLE_CPU_NS = MS / 2, /* a process that has run for less than this since has nothing to give back */
 };
 
-/* So little is what the next request needs first, as a rule: it is given back so long after the last pass. */
+/* So little is what the next request needs first, as a rule: it is given back so long after the last pass, up
+ * to LATER_MOST times as long after such as brought little. */
 static const int64_t LATER_NS = (int64_t)3000 * MS;
 
-static _Atomic(int64_t) idle_at, busy_at;
+static _Atomic(int64_t) idle_at, busy_at, later_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
 static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
 static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that was compared */
@@ -52,6 +54,7 @@ static int64_t faults_now(void) {
 /* What a pass may cost is owed, and earned, from here on. */
 static void settle_accounts(int64_t now, int64_t cpu, int64_t faults) {
   atomic_store(&passed_at, now);
+  atomic_store(&later_at, now + LATER_NS * (slower < LATER_MOST ? slower : LATER_MOST));
   atomic_store(&cpu_then, cpu);
   atomic_store(&faults_then, faults);
 }
@@ -60,6 +63,7 @@ void store_pace_begin(int64_t now) {
   atomic_store(&busy_at, now + BUSY_LEAST_NS);
   atomic_store(&idle_at, now + IDLE_LEAST_NS);
   atomic_store(&passed_at, now);
+  atomic_store(&later_at, now + LATER_NS);
   atomic_store(&cpu_then, 0);
   atomic_store(&faults_then, 0);
   atomic_store(&last_cost, 0);
@@ -97,7 +101,7 @@ int64_t store_pace_next(void) {
   if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS) return INT64_MAX;
   const int64_t faults = faults_now() - atomic_load(&faults_then);
   if (!faults && !store_statistics.private_after) return INT64_MAX;
-  const int64_t at = atomic_load(&idle_at), later = atomic_load(&passed_at) + LATER_NS;
+  const int64_t at = atomic_load(&idle_at), later = atomic_load(&later_at);
   return is_little(faults) && at < later ? later : at;
 }
 

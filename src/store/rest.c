@@ -39,9 +39,17 @@ bool store_at_rest_since(const store_rest* then) {
   return all > 0 && now.idle - then->idle >= all - all / BUSY_MOST;
 }
 
+static bool is_fresh(void) {
+  return store_now_ns() - atomic_load(&looked_at) < LEAST_NS;
+}
+
 bool store_machine_is_at_rest(void) {
-  if (store_now_ns() - atomic_load(&looked_at) < LEAST_NS) return atomic_load(&at_rest);
+  if (is_fresh()) return atomic_load(&at_rest);
   if (atomic_flag_test_and_set(&is_looked_at)) return false;
+  if (is_fresh()) { /* another thread has looked meanwhile */
+    atomic_flag_clear(&is_looked_at);
+    return atomic_load(&at_rest);
+  }
   const store_rest now = store_rest_now();
   atomic_store(&at_rest, now.time - last.time <= MOST_NS && store_at_rest_since(&last));
   last = now;

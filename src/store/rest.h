@@ -11,8 +11,8 @@ store_rest store_rest_now(void);
 /* Whether at most one processor of five was busy since then. False where the kernel does not tell. */
 bool store_at_rest_since(const store_rest* then);
 
-/* Whether it was at rest when this was last asked, 0.2 to 1 s after the time before that. Thread-safe; a
- * thread that comes while another one looks is told no. */
+/* Whether it was at rest between the last two looks, which are 0.2 to 1 s apart: false where nobody asked for
+ * longer. Thread-safe; a thread that comes while another one looks is told no. */
 bool store_machine_is_at_rest(void);
 /* In a child: what its parent has seen is forgotten. */
 void store_rest_forked(void);

@@ -118,7 +118,8 @@ static bool seal_is_wanted(int64_t now, bool idle) {
     store_family_lives_on();
     return idle || works_on(now);
   }
-  if (atomic_load(&has_forked)) return is_time_to_publish(now);
+  if (atomic_load(&has_forked))
+    return heap_generation() == 0 ? is_time_to_publish(now) : store_family_has_lived_on();
   return (atomic_load(&settled) && has_company()) || quiet;
 }
 
@@ -215,6 +216,7 @@ static void seal_step(void) {
       break;
     case STORE_MORE:
       refusals = 0;
+      atomic_store(&publishing, true);
       heap_tick_every(TICK_BUSY_MS);
       break;
     case STORE_WAITING:

@@ -193,7 +193,7 @@ pid = os.fork()
 if not pid:
     os.close(other)
     os._exit(len(os.read(end, 1)))
-for _ in range(50): time.sleep(0.01)
+for _ in range(300): time.sleep(0.01)
 print("memfd:samepage-store" in open("/proc/self/maps").read())
 os.close(other)
 print(os.waitpid(pid, 0)[1])
