@@ -138,6 +138,10 @@ static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t block
   return idle;
 }
 
+int64_t store_idle_since(void) {
+  return atomic_load(&idle_since);
+}
+
 void store_idle_forked(void) {
   atomic_store(&watching_process, 0);
   atomic_store(&idle_since, store_now_ns());

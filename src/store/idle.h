@@ -21,4 +21,6 @@ bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uin
 /* Whether another thread, or this one below a signal handler, does so already: store_idle then does nothing.
  */
 bool store_is_watched(void);
+/* When the process was last seen to work. Any thread. */
+int64_t store_idle_since(void);
 void store_idle_forked(void); /* in the child */

@@ -31,6 +31,8 @@ enum {
 static const int64_t LATER_NS = (int64_t)3000 * MS;
 
 static _Atomic(int64_t) idle_at, busy_at, later_at;
+static _Atomic(int64_t)
+    given_up_at; /* the turn of pages that were given up, if the process is idle until then */
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
 static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
 static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that was compared */
@@ -64,6 +66,7 @@ void store_pace_begin(int64_t now) {
   atomic_store(&idle_at, now + IDLE_LEAST_NS);
   atomic_store(&passed_at, now);
   atomic_store(&later_at, now + LATER_NS);
+  atomic_store(&given_up_at, INT64_MAX);
   atomic_store(&cpu_then, 0);
   atomic_store(&faults_then, 0);
   atomic_store(&last_cost, 0);
@@ -98,9 +101,9 @@ static bool busy_pass_is_paid(int64_t now) {
 }
 
 int64_t store_pace_next(void) {
-  if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS) return INT64_MAX;
   const int64_t faults = faults_now() - atomic_load(&faults_then);
-  if (!faults && !store_statistics.private_after) return INT64_MAX;
+  if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS || (!faults && !store_statistics.private_after))
+    return atomic_load(&given_up_at);
   const int64_t at = atomic_load(&idle_at), later = atomic_load(&later_at);
   return is_little(faults) && at < later ? later : at;
 }
@@ -146,6 +149,7 @@ bool store_pace_passed(const store_pass* pass) {
   atomic_store(&idle_at, paid > least ? paid : least);
   atomic_store(&busy_at, now + (int64_t)BUSY_LEAST_NS * slower);
   settle_accounts(now, cpu_at_begin + pass->cpu_ns, faults_at_begin + pass->own_faults);
+  atomic_store(&given_up_at, pass->given_up >= LITTLE ? now + LATER_NS : INT64_MAX);
   atomic_store(&last_cost, pass->cpu_ns);
   if (pass->compared >= MANY) atomic_store(&give_back_ns, pass->cpu_ns / pass->compared);
   return worth;

@@ -32,9 +32,13 @@ static int at_file;
 static unsigned at_page, number;
 static size_t private_before, private_after;
 
+static bool is_given_up(unsigned char history) {
+  return (history & AGAIN) >= AGAIN_MOST;
+}
+
 static bool is_due(unsigned char history, bool all) {
   if (all) return true;
-  if ((history & AGAIN) >= AGAIN_MOST) return false;
+  if (is_given_up(history)) return false;
   return number % (1u << (history & IN_VAIN) / IN_VAIN_ONE) == 0;
 }
 
@@ -111,6 +115,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
         private_after += STORE_PAGE;
         const bool due = is_due(*history, all);
         if (due) equal = compare(block, address, page, history);
+        if (!due && is_given_up(*history)) ++pass.given_up;
         if (!equal && (*history & IN_VAIN) >= DIFFERS && (due || store_layers_fresh()))
           differ[(page - begin) / 64] |= (uint64_t)1 << (page % 64);
         if ((*history & IN_VAIN) >= REWRITTEN_LONG) ++rewritten;

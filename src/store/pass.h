@@ -16,6 +16,7 @@ typedef struct {
   unsigned compared;   /* pages, by the whole pass so far, */
   unsigned given_back; /* and those that were equal */
   unsigned faults;     /* pages that the last pass gave back and that are private again */
+  unsigned given_up;   /* private pages that were left because they are given up */
 } store_pass;
 
 /* One batch of the pass that is under way, or of a new one, of so many nanoseconds at most. `all`: also pages

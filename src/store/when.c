@@ -53,6 +53,7 @@ static const int64_t SEAL_OVERDUE_NS = (int64_t)4000 * MS;
 /* How long a process that waits waits for its next pass; in the kernel alone. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
 static const int64_t LATEST_NS = (int64_t)30000 * MS;
+static const int64_t LONG_IDLE_NS = (int64_t)2000 * MS;
 
 atomic_bool store_awake;
 
@@ -64,7 +65,9 @@ static atomic_bool was_quiet, publishing;
 static _Atomic(int64_t) lived_on_since; /* when that was seen; 0: not yet */
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
-static unsigned refusals;                          /* under the lock */
+/* Under the lock: */
+static unsigned refusals;
+static bool of_all; /* the pass that is under way */
 
 static size_t constants(void) {
   uintptr_t begin, end;
@@ -230,8 +233,12 @@ static void seal_step(void) {
 }
 
 static void pass_step(bool is_paid) {
-  if (!store_pass_under_way()) store_pace_pass_begins();
-  const store_pass* pass = store_pass_some(false, is_paid ? STORE_SHORT_BATCH_NS : STORE_BATCH_NS);
+  if (!store_pass_under_way()) {
+    store_pace_pass_begins();
+    /* Pages that are written all the time, and are given up, have their turn in a long rest. */
+    of_all = !is_paid && store_now_ns() - store_idle_since() >= LONG_IDLE_NS;
+  }
+  const store_pass* pass = store_pass_some(of_all, is_paid ? STORE_SHORT_BATCH_NS : STORE_BATCH_NS);
   if (pass->refused) not_for_a_while();
   if (pass->done || pass->refused) atomic_store(&paid_since, 0);
   if (pass->done) {

@@ -272,6 +272,29 @@ for pid in pids: os.kill(pid, signal.SIGKILL)
     assert said == ["True"]
 
 
+def test_pages_that_were_given_up_are_given_back_in_a_long_rest(tmp_path):
+    """What is written again after every pass stays private while the process works now and then, not when it has nothing to do."""
+    said = script(tmp_path, r"""
+data = noise()
+def worker():
+    wait_until_sealed()
+    until, nap = time.monotonic() + 60, 0.3
+    while statistics()["given_up"] < 8 << 20 and time.monotonic() < until:
+        passes = statistics()["passes"]
+        dirty(data, 4000)
+        time.sleep(nap)
+        if statistics()["passes"] == passes: nap = 2.5     # a busy machine: no pass before
+    dirty(data, 4000)
+    peak, given_up = anonymous(), statistics()["given_up"]
+    until = time.monotonic() + 40
+    while time.monotonic() < until and anonymous() > peak - (14 << 20): time.sleep(8)
+    print(given_up >= 8 << 20 or given_up, time.monotonic() < until or statistics(), flush=True)
+    return True
+print(child(worker))
+""", mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M", SAMEPAGE_RESHARE_BUDGET="10")
+    assert said == ["True True", "True"]
+
+
 def test_programs_that_a_shell_starts_share_with_a_fixed_layout(tmp_path):
     ran = subprocess.run([SAMEPAGE, "run", "--layout", "fixed", "--json", tmp_path / "run.json", "--", "sh", "-c",
                           '"$@" & "$@" & wait', "sh", *TABLES["python"]], capture_output=True, text=True, timeout=120)

@@ -8,7 +8,7 @@ import time
 
 import private_memory
 
-IDLE_SECONDS = 4
+IDLE_SECONDS = 6  # little is given back after three
 
 
 class Watched:
