@@ -31,8 +31,8 @@ enum {
 static const int64_t LATER_NS = (int64_t)3000 * MS;
 
 static _Atomic(int64_t) idle_at, busy_at, later_at;
-static _Atomic(int64_t)
-    given_up_at; /* the turn of pages that were given up, if the process is idle until then */
+/* The turn of pages that were given up, if the process is idle until then. */
+static _Atomic(int64_t) given_up_at;
 static _Atomic(int64_t) passed_at, cpu_then, faults_then; /* at the last pass, */
 static _Atomic(int64_t) last_cost;                        /* and the CPU time that it took itself, */
 static _Atomic(int64_t) give_back_ns = GIVE_BACK_NS;      /* of each page that was compared */

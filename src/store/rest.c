@@ -33,10 +33,14 @@ store_rest store_rest_now(void) {
   return (store_rest){time, number(&at)};
 }
 
+static bool was_at_rest(const store_rest* then, const store_rest* now) {
+  const int64_t all = (now->time - then->time) * sysconf(_SC_NPROCESSORS_ONLN);
+  return all > 0 && now->idle - then->idle >= all - all / BUSY_MOST;
+}
+
 bool store_at_rest_since(const store_rest* then) {
   const store_rest now = store_rest_now();
-  const int64_t all = (now.time - then->time) * sysconf(_SC_NPROCESSORS_ONLN);
-  return all > 0 && now.idle - then->idle >= all - all / BUSY_MOST;
+  return was_at_rest(then, &now);
 }
 
 static bool is_fresh(void) {
@@ -51,7 +55,7 @@ bool store_machine_is_at_rest(void) {
     return atomic_load(&at_rest);
   }
   const store_rest now = store_rest_now();
-  atomic_store(&at_rest, now.time - last.time <= MOST_NS && store_at_rest_since(&last));
+  atomic_store(&at_rest, now.time - last.time <= MOST_NS && was_at_rest(&last, &now));
   last = now;
   atomic_store(&looked_at, store_now_ns());
   atomic_flag_clear(&is_looked_at);
