@@ -6,14 +6,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "store/batch.h"
 #include "store/family.h"
 #include "store/statistics.h"
 #include "store/system.h"
 
 enum {
   SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
-  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is */
+  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is, in copies */
   SCRATCH = STORE_CHUNK / MOSTLY,
+  PART = 64, /* pages; copying so many takes 2 ms where faults are slow */
   FAULT_NS = 4000, /* before one was seen */
   RECENT = 16,     /* faults that the mean is of */
 };
@@ -134,12 +136,13 @@ static bool is_equal(const store_block* block, unsigned page) {
   return memcmp(here, stored, STORE_PAGE) == 0;
 }
 
-static bool map_run(store_block* block, unsigned begin, unsigned end) {
+/* Unless more pages differ than `most`, which is SCRATCH at most. */
+static bool map_run(store_block* block, unsigned begin, unsigned end, unsigned most) {
   unsigned differing[SCRATCH], count = 0;
   if (end - begin < SHORT_RUN) return false;
   for (unsigned page = begin; page < end; ++page) {
     if (is_equal(block, page)) continue;
-    if (count == (end - begin) / MOSTLY) return false;
+    if (count == most) return false;
     memcpy(scratch[count], page_at(block, page), STORE_PAGE);
     differing[count++] = page;
   }
@@ -162,20 +165,27 @@ static bool map_run(store_block* block, unsigned begin, unsigned end) {
   return true;
 }
 
-bool store_block_map(int file, unsigned begin, unsigned end) {
+unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_differs_too) {
   store_block* block = &store_blocks[file];
-  bool any = false;
   for (unsigned page = begin; page < end;) {
     unsigned run = page;
     while (run < end && store_pages_has(&block->present, run) && !store_pages_has(&block->mapped, run)) ++run;
-    if (run > page && map_run(block, page, run)) any = true;
-    page = run + 1;
+    if (run == page) {
+      ++page;
+      continue;
+    }
+    if (!map_run(block, page, run, what_differs_too ? PART : (run - page) / MOSTLY) && what_differs_too) {
+      if (run > page + PART) run = page + PART;
+      map_run(block, page, run, PART);
+      if (store_batch_over()) return run;
+    }
+    page = run;
   }
-  return any;
+  return end;
 }
 
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end) {
-  if (!map_run(&store_blocks[file], begin, end)) return false;
+  if (!map_run(&store_blocks[file], begin, end, (end - begin) / MOSTLY)) return false;
   for (unsigned page = begin; page < end; ++page) {
     store_pages_remove(&store_blocks[under].mapped, page);
     store_blocks[under].history[page] = 0;

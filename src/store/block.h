@@ -38,9 +38,10 @@ void store_block_done(int file);
 void store_block_drop(int file);
 
 /* Compares the pages [begin, end) of a chunk with the file and maps it. The bytes at the address do not
- * change: pages that differ are private copies. Leaves alone what differs for the most part. True if anything
- * was mapped. */
-bool store_block_map(int file, unsigned begin, unsigned end);
+ * change: pages that differ are private copies, of which a pass gives back those that are equal later. Runs
+ * that differ for the most part are mapped only if they are asked for. Returns the page that it came to: less
+ * than `end` if the batch was over. */
+unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_differs_too);
 
 /* The same for pages of a layer that are private copies of the file `under` now. */
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end);

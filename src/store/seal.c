@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "heap/phase.h"
 #include "heap/window.h"
 #include "store/batch.h"
 #include "store/block.h"
@@ -27,16 +28,22 @@ static bool published_by_us(int file) {
   return published_here >> file & 1;
 }
 
-static void map_chunk(int file, uintptr_t address, unsigned begin) {
+/* From this page on to the end of its chunk; returns the page that it came to. What differs in a worker it
+ * has written since the fork: it may have its old bytes again when the work is done in whose midst it is
+ * sealed. */
+static unsigned map_chunk(int file, uintptr_t address, unsigned begin) {
+  const unsigned end = (begin / STORE_CHUNK + 1) * STORE_CHUNK;
   uintptr_t from = chunk_address(address, begin), first, last;
-  const uintptr_t to = chunk_address(address, begin + STORE_CHUNK);
-  while (store_batch_usable(from, to, &first, &last)) {
+  while (store_batch_usable(from, chunk_address(address, end), &first, &last)) {
     const size_t before = store_statistics.sealed;
-    store_block_map(file, (unsigned)((first - address) / STORE_PAGE),
-                    (unsigned)((last - address) / STORE_PAGE));
+    const unsigned to = (unsigned)((last - address) / STORE_PAGE);
+    const unsigned come_to =
+        store_block_map(file, (unsigned)((first - address) / STORE_PAGE), to, heap_generation() > 0);
     if (!published_by_us(file)) store_statistics.found += store_statistics.sealed - before;
+    if (come_to < to) return come_to;
     from = last;
   }
+  return end;
 }
 
 static void finish_block(int file) {
@@ -53,10 +60,8 @@ static store_progress map_some(int file, uintptr_t address) {
   if (!store_block_open(file, address)) return STORE_REFUSED;
   if (!store_batch_begin(STORE_BATCH_NS)) return STORE_REFUSED;
   const bool may = store_batch_may_map();
-  while (may && block->compared < STORE_PAGES && !store_batch_over()) {
-    map_chunk(file, address, block->compared);
-    block->compared += STORE_CHUNK;
-  }
+  while (may && block->compared < STORE_PAGES && !store_batch_over())
+    block->compared = map_chunk(file, address, block->compared);
   store_block_forget(file);
   store_batch_end();
   store_block_close(file); /* before the program can close it and have another file there */

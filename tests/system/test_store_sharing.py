@@ -243,6 +243,25 @@ print(child(worker))
     assert said == ["True"]
 
 
+def test_a_worker_that_is_sealed_in_the_midst_of_work_gives_back_what_that_changed(tmp_path):
+    """It has every page changed when it is sealed, and back as it was when that work is done."""
+    said = script(tmp_path, r"""
+data = noise()
+def change():
+    for page in range(4000): data[page * 4096] ^= 1
+def worker():
+    change()
+    wait_until_sealed()
+    changed = anonymous()
+    change()
+    until = time.monotonic() + 40
+    while time.monotonic() < until and anonymous() > changed - (14 << 20): time.sleep(4)
+    return time.monotonic() < until
+print(child(worker))
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True"]
+
+
 TABLES = {
     "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
     "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],

@@ -61,6 +61,15 @@ def in_store(answer):
     return answer["classes"].get("shared_store", {"bytes": 0})["bytes"]
 
 
+def has_memory_open(pid):
+    """Of any process."""
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(link).endswith("/mem"):
+                return True
+    return False
+
+
 @contextlib.contextmanager
 def running(command, ready, live, **options):
     """Until `live` has gone; has said so often that it is ready."""
@@ -156,8 +165,7 @@ def test_run_why_prints_the_ideal_beside_what_it_reached(tmp_path):
     command = [SAMEPAGE, "run", "--why", "--json", report, "-n", COPIES, "--", BUILD / "bin/table", live, 10]
     with running(command, COPIES, live, stderr=subprocess.PIPE) as run:
         # It compares when the copies have settled: their memory is open then.
-        wait_until(lambda: any(os.path.lexists(link) and os.readlink(link).endswith("/mem")
-                               for link in pathlib.Path(f"/proc/{run.pid}/fd").iterdir()), 60)
+        wait_until(lambda: has_memory_open(run.pid), 60)
         live.unlink()
         told = run.stderr.read()
         run.stderr.close()
