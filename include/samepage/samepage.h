@@ -114,7 +114,7 @@ typedef struct {
   size_t published;      /* put into the store by this process */
   size_t found;          /* found there, equal, and mapped */
   size_t private_before; /* of the sealed, private to this process when the last pass began */
-  size_t private_after;  /* and when it ended */
+  size_t private_after;  /* and when it ended; before the first one, what sealing left so */
   size_t given_back;     /* by all passes */
   size_t given_up;       /* pages that are written again after every pass, and so are left alone now */
   size_t plain_again;    /* sealed once, and now plain memory: freed, or mostly rewritten */

@@ -13,9 +13,9 @@
 
 enum {
   SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
-  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is, in copies */
+  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is */
   SCRATCH = STORE_CHUNK / MOSTLY,
-  PART = 64, /* pages; copying so many takes 2 ms where faults are slow */
+  PART = 64,       /* pages; copying so many takes 2 ms where faults are slow */
   FAULT_NS = 4000, /* before one was seen */
   RECENT = 16,     /* faults that the mean is of */
 };
@@ -61,6 +61,7 @@ bool store_block_open(int file, uintptr_t address) {
   block->compared = 0;
   block->sealed = block->layer = false;
   memset(block->history, 0, sizeof block->history);
+  memset(block->rewritten_since, 0, sizeof block->rewritten_since);
   return true;
 }
 
@@ -136,13 +137,14 @@ static bool is_equal(const store_block* block, unsigned page) {
   return memcmp(here, stored, STORE_PAGE) == 0;
 }
 
-/* Unless more pages differ than `most`, which is SCRATCH at most. */
-static bool map_run(store_block* block, unsigned begin, unsigned end, unsigned most) {
-  unsigned differing[SCRATCH], count = 0;
+static bool map_run(store_block* block, unsigned begin, unsigned end, const store_pages* own) {
+  unsigned differing[SCRATCH], count = 0, dear = 0;
+  const unsigned most = own ? PART : SCRATCH, dear_most = (end - begin) / MOSTLY;
   if (end - begin < SHORT_RUN) return false;
   for (unsigned page = begin; page < end; ++page) {
     if (is_equal(block, page)) continue;
-    if (count == most) return false;
+    if (!own || !store_pages_has(own, page)) ++dear;
+    if (count == most || dear > dear_most) return false;
     memcpy(scratch[count], page_at(block, page), STORE_PAGE);
     differing[count++] = page;
   }
@@ -162,10 +164,11 @@ static bool map_run(store_block* block, unsigned begin, unsigned end, unsigned m
   if (!mapped) return false;
   for (unsigned page = begin; page < end; ++page) store_pages_add(&block->mapped, page);
   store_statistics.sealed += size;
+  if (!block->layer) store_statistics.private_after += count * (size_t)STORE_PAGE;
   return true;
 }
 
-unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_differs_too) {
+unsigned store_block_map(int file, unsigned begin, unsigned end, const store_pages* own) {
   store_block* block = &store_blocks[file];
   for (unsigned page = begin; page < end;) {
     unsigned run = page;
@@ -174,9 +177,9 @@ unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_diffe
       ++page;
       continue;
     }
-    if (!map_run(block, page, run, what_differs_too ? PART : (run - page) / MOSTLY) && what_differs_too) {
+    if (!map_run(block, page, run, own) && own) {
       if (run > page + PART) run = page + PART;
-      map_run(block, page, run, PART);
+      map_run(block, page, run, own);
       if (store_batch_over()) return run;
     }
     page = run;
@@ -185,7 +188,7 @@ unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_diffe
 }
 
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end) {
-  if (!map_run(&store_blocks[file], begin, end, (end - begin) / MOSTLY)) return false;
+  if (!map_run(&store_blocks[file], begin, end, NULL)) return false;
   for (unsigned page = begin; page < end; ++page) {
     store_pages_remove(&store_blocks[under].mapped, page);
     store_blocks[under].history[page] = 0;

@@ -17,6 +17,7 @@ typedef struct {
   bool sealed;                        /* all of them were */
   bool layer;                         /* over another block at this address (layers.h) */
   unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
+  int64_t rewritten_since[STORE_PAGES / STORE_CHUNK]; /* and of each chunk; store_now_ns(), 0: it is not */
 } store_block;
 
 /* In the order of their files. Of those from the end on no view was ever mapped, and loops go no further:
@@ -38,10 +39,11 @@ void store_block_done(int file);
 void store_block_drop(int file);
 
 /* Compares the pages [begin, end) of a chunk with the file and maps it. The bytes at the address do not
- * change: pages that differ are private copies, of which a pass gives back those that are equal later. Runs
- * that differ for the most part are mapped only if they are asked for. Returns the page that it came to: less
- * than `end` if the batch was over. */
-unsigned store_block_map(int file, unsigned begin, unsigned end, bool what_differs_too);
+ * change: pages that differ are private copies, of which a pass gives back those that are equal later. Leaves
+ * alone what differs for the most part, not counting pages that are in `own`: this process alone has them, so
+ * that copying them takes no more memory. `own` may be NULL. Returns the page that it came to: less than
+ * `end` if the batch was over. */
+unsigned store_block_map(int file, unsigned begin, unsigned end, const store_pages* own);
 
 /* The same for pages of a layer that are private copies of the file `under` now. */
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end);

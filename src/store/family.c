@@ -37,6 +37,7 @@ _Static_assert(STORE_NOTES + sizeof(struct store_notes) == STORE_CONTROL, "with 
 
 static struct store_control* control;
 static pid_t holder; /* 0: every process for itself */
+static pid_t maker;  /* of what no launcher holds */
 static struct {
   int fd; /* the holder's; -1: closed */
   dev_t device;
@@ -56,11 +57,12 @@ static int memory_file(void) {
 }
 
 /* The lowest descriptor that may be taken; -1 if the limit leaves none. */
-static int descriptor_floor(void) {
+static int descriptor_floor(unsigned files_wanted) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit)) return -1;
   const int end = limit.rlim_cur < DESCRIPTORS_BELOW ? (int)limit.rlim_cur : DESCRIPTORS_BELOW;
-  return end < STORE_FILES + DESCRIPTORS_LEFT ? -1 : end - STORE_FILES;
+  const int floor = end - (int)files_wanted;
+  return floor < DESCRIPTORS_LEFT ? -1 : floor;
 }
 
 /* Opens what stands behind a descriptor of the holder anew. */
@@ -103,21 +105,32 @@ static bool file_size_is_limited(void) {
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < STORE_BLOCK;
 }
 
+static void make_files(int floor, unsigned wanted) {
+  while (file_count < wanted && make_file(floor)) {
+  }
+}
+
 static bool make_own(unsigned wanted) {
-  const int floor = descriptor_floor();
+  const int floor = descriptor_floor(wanted);
   if (floor < 0) return store_refuse(SAMEPAGE_STORE_DESCRIPTORS);
   void* area =
       mmap(NULL, STORE_CONTROL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
-  if (wanted > STORE_FILES) wanted = STORE_FILES;
-  while (file_count < wanted && make_file(floor)) {
-  }
+  make_files(floor, wanted);
   if (!file_count) {
     munmap(area, STORE_CONTROL);
     return false;
   }
   control = area;
+  maker = getpid();
   return true;
+}
+
+/* For what its maker has come to hold since; relatives that were forked before do without. */
+static void make_more(unsigned wanted) {
+  if (maker != getpid() || file_count >= wanted || file_size_is_limited()) return;
+  const int floor = descriptor_floor(wanted);
+  if (floor >= 0) make_files(floor, wanted);
 }
 
 static bool map_control(int fd) {
@@ -156,9 +169,13 @@ static bool join_held(const char* at) {
 }
 
 bool store_family_make(unsigned blocks) {
-  if (control) return true;
+  const unsigned wanted = 2 * blocks < STORE_FILES ? 2 * blocks : STORE_FILES;
+  if (control) {
+    make_more(wanted);
+    return true;
+  }
   if (file_size_is_limited()) return store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
-  if (!(store_config.holder && join_held(store_config.holder)) && !make_own(2 * blocks)) return false;
+  if (!(store_config.holder && join_held(store_config.holder)) && !make_own(wanted)) return false;
   madvise(control, STORE_CONTROL, MADV_DONTDUMP);
   return true;
 }

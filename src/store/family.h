@@ -19,7 +19,7 @@
 #include "store/pages.h"
 
 /* Joins the family of the launcher that holds one, or makes this process the first of its own, with files for
- * so many blocks and as many layers. True if it is in one already. */
+ * so many blocks and as many layers; or adds to the files of one that it has made. True if it is in one. */
 bool store_family_make(unsigned blocks);
 bool store_family_exists(void);
 

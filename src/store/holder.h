@@ -9,13 +9,13 @@
 #pragma once
 
 #define STORE_HOLDER_VARIABLE "SAMEPAGE_STORE_AT"
-#define STORE_HOLDER_VERSION 2
+#define STORE_HOLDER_VERSION 3
 #define STORE_HOLDER_JOINED ":joined"
 #define STORE_FILE_NAME "samepage-store"
 #define STORE_MAPPING_NAME "/memfd:" STORE_FILE_NAME /* what /proc/PID/maps begins to call it */
 
 enum {
-  STORE_FILES = 64,
+  STORE_FILES = 192,     /* 6 GB of constants; so many descriptors and some go in one message (unix(7)) */
   STORE_NOTES = 1 << 14, /* where the notes begin in the control area */
-  STORE_CONTROL = STORE_NOTES + (4 << 20),
+  STORE_CONTROL = STORE_NOTES + STORE_FILES * (64 << 10),
 };

@@ -163,8 +163,8 @@ static void watch(store_ready* ready, const void* wait, uint64_t blocked) {
     } else if (store_is_pass(work) && !is_found_idle) {
       is_found_idle = wait_until_idle(ready, wait, blocked, at_most);
       if (!is_found_idle && store_now_ns() >= at_most) break;
-    } else if (!store_step(work)) {
-      break; /* another thread is at it */
+    } else if (!store_step(work)) { /* another thread is at it */
+      wait_a_little(ready, wait, blocked, SLICE_MS);
     } else if (store_is_pass(work) && !store_pass_under_way()) {
       is_found_idle = false; /* for the next one anew */
     }

@@ -26,6 +26,9 @@ enum {
   REWRITTEN_LONG = 4 * IN_VAIN_ONE, /* or else it belongs to this process */
 };
 
+/* A chunk that stays rewritten while the process works for so long; one piece of work may take a while. */
+static const int64_t REWRITTEN_NS = (int64_t)60 * 1000000000;
+
 static store_pass pass;
 static bool under_way;
 static int at_file;
@@ -92,6 +95,15 @@ static bool compare(const store_block* block, uintptr_t address, unsigned page, 
   return true;
 }
 
+/* Whether it is so for good. */
+static bool is_rewritten(int64_t* since, bool now_it_is, bool all) {
+  if (!now_it_is)
+    *since = 0;
+  else if (!*since)
+    *since = store_now_ns();
+  return now_it_is && (all || store_now_ns() - *since >= REWRITTEN_NS);
+}
+
 /* One chunk: the pages of it that are private, compared, dropped in runs. */
 static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64_t* entries, bool all) {
   store_block* block = &store_blocks[file];
@@ -129,7 +141,8 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
   drop(address, &run);
   const unsigned from_layers = store_layers_chunk(file, begin, differ);
   private_after -= (size_t)from_layers * STORE_PAGE;
-  if (rewritten >= MOSTLY_REWRITTEN + from_layers) {
+  if (is_rewritten(&block->rewritten_since[begin / STORE_CHUNK], rewritten >= MOSTLY_REWRITTEN + from_layers,
+                   all)) {
     const uintptr_t from = address + (uintptr_t)begin * STORE_PAGE;
     const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
     store_batch_drop_now();

@@ -2,6 +2,7 @@
 #include "store/seal.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "heap/phase.h"
 #include "heap/window.h"
@@ -11,35 +12,41 @@
 #include "store/family.h"
 #include "store/headroom.h"
 #include "store/layers.h"
+#include "store/pagemap.h"
 #include "store/publish.h"
 #include "store/statistics.h"
 #include "store/system.h"
 
 enum { STEP_NS = 7000000 };
 
-static uint64_t published_here; /* set of files */
-_Static_assert(STORE_FILES <= 64, "a bit for every file");
+static bool published_here[STORE_FILES];
 
 static uintptr_t chunk_address(uintptr_t address, unsigned page) {
   return address + (uintptr_t)page * STORE_PAGE;
 }
 
-static bool published_by_us(int file) {
-  return published_here >> file & 1;
+static bool find_own(int pagemap, uintptr_t address, unsigned chunk, store_pages* own) {
+  uint64_t entries[STORE_CHUNK];
+  *own = (store_pages){{0}};
+  if (pagemap < 0 || !store_pagemap_read(pagemap, chunk_address(address, chunk), entries)) return false;
+  for (unsigned i = 0; i < STORE_CHUNK; ++i)
+    if ((entries[i] & STORE_PRESENT) && (entries[i] & STORE_MAPPED_ONCE) && !(entries[i] & STORE_OF_FILE))
+      store_pages_add(own, chunk + i);
+  return true;
 }
 
-/* From this page on to the end of its chunk; returns the page that it came to. What differs in a worker it
- * has written since the fork: it may have its old bytes again when the work is done in whose midst it is
- * sealed. */
-static unsigned map_chunk(int file, uintptr_t address, unsigned begin) {
-  const unsigned end = (begin / STORE_CHUNK + 1) * STORE_CHUNK;
+/* From this page on to the end of its chunk; returns the page that it came to. */
+static unsigned map_chunk(int file, uintptr_t address, unsigned begin, int pagemap) {
+  const unsigned chunk = begin / STORE_CHUNK * STORE_CHUNK, end = chunk + STORE_CHUNK;
+  store_pages own;
+  const bool known = find_own(pagemap, address, chunk, &own);
   uintptr_t from = chunk_address(address, begin), first, last;
   while (store_batch_usable(from, chunk_address(address, end), &first, &last)) {
     const size_t before = store_statistics.sealed;
     const unsigned to = (unsigned)((last - address) / STORE_PAGE);
     const unsigned come_to =
-        store_block_map(file, (unsigned)((first - address) / STORE_PAGE), to, heap_generation() > 0);
-    if (!published_by_us(file)) store_statistics.found += store_statistics.sealed - before;
+        store_block_map(file, (unsigned)((first - address) / STORE_PAGE), to, known ? &own : NULL);
+    if (!published_here[file]) store_statistics.found += store_statistics.sealed - before;
     if (come_to < to) return come_to;
     from = last;
   }
@@ -60,8 +67,12 @@ static store_progress map_some(int file, uintptr_t address) {
   if (!store_block_open(file, address)) return STORE_REFUSED;
   if (!store_batch_begin(STORE_BATCH_NS)) return STORE_REFUSED;
   const bool may = store_batch_may_map();
+  /* What differs in a worker that was sealed in the midst of its work it has written since the fork, and may
+   * have its old bytes again when that is done; so has the publisher what it has written since it copied. */
+  const int pagemap = heap_generation() > 0 || published_here[file] ? store_pagemap_open() : -1;
   while (may && block->compared < STORE_PAGES && !store_batch_over())
-    block->compared = map_chunk(file, address, block->compared);
+    block->compared = map_chunk(file, address, block->compared, pagemap);
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
   store_block_forget(file);
   store_batch_end();
   store_block_close(file); /* before the program can close it and have another file there */
@@ -73,7 +84,7 @@ static store_progress map_some(int file, uintptr_t address) {
 static store_progress fill_some(int file, uintptr_t address) {
   switch (store_publish_some(file, address, store_now_ns() + STEP_NS)) {
     case STORE_FILLED:
-      published_here |= (uint64_t)1 << file;
+      published_here[file] = true;
       return STORE_MORE;
     case STORE_FILL_MORE:
       return STORE_MORE;
@@ -149,6 +160,6 @@ store_progress store_seal_some(bool may_publish) {
 }
 
 void store_seal_forked(void) {
-  published_here = 0;
+  memset(published_here, 0, sizeof published_here);
   store_publish_forked();
 }

@@ -228,13 +228,30 @@ static long epoll_once(const struct wait* wait, struct timespec time, const sigs
   return result > 0 ? store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0) : result;
 }
 
+/* False: libc's own call is to wait for what is left of the time. */
+static bool epoll_idly(int fd, struct epoll_event* events, int most, int* timeout, int* found) {
+  const int64_t began = store_now_ns();
+  const struct epolled epolled = {wait_of(epoll_once, ns_of(*timeout), began, found), fd, events, most};
+  if (wait_idly(&epolled.wait)) return true;
+  *timeout = left_of(*timeout, began);
+  return false;
+}
+
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
   LIBC(epoll_wait);
-  if (!awake() || !timeout) return next(fd, events, most, timeout);
-  const int64_t began = store_now_ns();
   int found = 0;
-  const struct epolled epolled = {wait_of(epoll_once, ns_of(timeout), began, &found), fd, events, most};
-  return wait_idly(&epolled.wait) ? found : next(fd, events, most, left_of(timeout, began));
+  return awake() && timeout && epoll_idly(fd, events, most, &timeout, &found)
+             ? found
+             : next(fd, events, most, timeout);
+}
+
+/* libuv waits so. With other signals while it waits it is libc's alone. */
+EXPORT int epoll_pwait(int fd, struct epoll_event* events, int most, int timeout, const sigset_t* signals) {
+  LIBC(epoll_pwait);
+  int found = 0;
+  return awake() && timeout && !signals && epoll_idly(fd, events, most, &timeout, &found)
+             ? found
+             : next(fd, events, most, timeout, signals);
 }
 
 struct selected {

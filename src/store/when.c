@@ -34,9 +34,11 @@ enum {
   LIVES_ON_NS = 30 * MS,    /* a child that has not called exec by then will not */
   WATCH_NS = 500 * MS,      /* how long its parent looks for that, when it waits anyway */
   QUIET_NS = 2000 * MS,     /* a copy that waits, and whose constants have not grown for so long, is sealed */
-  EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it; what events have freed is given back then */
-  REFUSED_NS = 1000 * MS,   /* before it is tried again; twice as long each time */
+  EVENT_OVER_NS = 250 * MS, /* after a pass that was worth it, or of all, what events have freed goes back */
+  REFUSED_NS = 1000 * MS,   /* before it is tried again */
   REFUSALS_MOST = 6,
+  WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
+  WAITINGS_MOST = 6,
   WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
   OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
@@ -57,17 +59,26 @@ static const int64_t LONG_IDLE_NS = (int64_t)2000 * MS;
 
 atomic_bool store_awake;
 
+/* What was refused is tried again later; twice as long each time. Apart for sealing and passes: where not all
+ * can be sealed, what is sealed gets its passes. */
+typedef struct {
+  _Atomic(int64_t) until; /* 0: at once */
+  unsigned times;         /* under the lock */
+} backoff;
+
 static atomic_bool settled, has_forked, sealing_over;
-static _Atomic(int64_t) born, first_fork, last_fork, not_before; /* 0: none yet */
-static _Atomic(int64_t) purge_at;                                /* 0: nothing to purge */
-static _Atomic(int64_t) waited_at, paid_since;                   /* 0: no pass is paid */
+static backoff seal_backoff, pass_backoff;
+static _Atomic(int64_t) born, first_fork, last_fork; /* 0: none yet */
+static _Atomic(pid_t) parent;
+static _Atomic(int64_t) purge_at;              /* 0: nothing to purge */
+static _Atomic(int64_t) waited_at, paid_since; /* 0: no pass is paid */
 static atomic_bool was_quiet, publishing;
 static _Atomic(int64_t) lived_on_since; /* when that was seen; 0: not yet */
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
 /* Under the lock: */
-static unsigned refusals;
-static bool of_all; /* the pass that is under way */
+static unsigned waited_for_publisher; /* times in a row */
+static bool of_all;                   /* the pass that is under way */
 
 static size_t constants(void) {
   uintptr_t begin, end;
@@ -75,13 +86,19 @@ static size_t constants(void) {
   return end - begin;
 }
 
+/* Whether this process publishes for its workers, who have its constants by the fork. A daemon, whose parent
+ * has gone once it had loaded them, is the first of its workers' family. */
+static bool is_first(void) {
+  return heap_generation() == 0 || (atomic_load(&has_forked) && getppid() != atomic_load(&parent));
+}
+
 static bool has_company(void) {
   return store_family_copies() > 1 || (store_config.joined && store_family_exists());
 }
 
 static bool is_young_copy(void) {
-  return heap_generation() == 0 && !atomic_load(&settled) && !atomic_load(&has_forked) && has_company() &&
-         heap_config.settle_auto && constants() >= store_config.minimum;
+  return heap_generation() == 0 && !atomic_load(&settled) && has_company() && heap_config.settle_auto &&
+         constants() >= store_config.minimum;
 }
 
 /* Settling is found while a process allocates. A copy that has built its tables and waits does not. */
@@ -103,13 +120,14 @@ static bool works_on(int64_t now) {
   return now - (waited > since ? waited : since) >= WAITS_NS || now - since >= SEAL_OVERDUE_NS;
 }
 
-/* Workers that were just forked begin to work, and would wait for processors that publishing takes. Once
- * begun it goes on: it is no rest itself. */
-static bool is_time_to_publish(int64_t now) {
+/* Workers that were just forked begin to work, and would wait for processors that publishing takes; and what
+ * is published in the midst of work may hold what that has changed for a while. Once begun it goes on: it is
+ * no rest itself. */
+static bool is_time_to_publish(int64_t now, bool idle) {
   if (!store_family_has_lived_on()) return false;
   int64_t since = 0;
   if (atomic_compare_exchange_strong(&lived_on_since, &since, now)) since = now;
-  if (!atomic_load(&publishing) && (now - since >= CALM_MOST_NS || store_machine_is_at_rest()))
+  if (!atomic_load(&publishing) && (now - since >= CALM_MOST_NS || (idle && store_machine_is_at_rest())))
     atomic_store(&publishing, true);
   return atomic_load(&publishing);
 }
@@ -117,13 +135,15 @@ static bool is_time_to_publish(int64_t now) {
 static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
-  if (heap_generation() > 0 && now - atomic_load(&born) >= LIVES_ON_NS) {
+  const bool first = is_first();
+  if (!first && now - atomic_load(&born) >= LIVES_ON_NS) {
     store_family_lives_on();
     return idle || works_on(now);
   }
-  if (atomic_load(&has_forked))
-    return heap_generation() == 0 ? is_time_to_publish(now) : store_family_has_lived_on();
-  return (atomic_load(&settled) && has_company()) || quiet;
+  if (atomic_load(&has_forked) && (first ? is_time_to_publish(now, idle) : store_family_has_lived_on()))
+    return true;
+  return (heap_generation() == 0 && atomic_load(&settled) && has_company()) ||
+         quiet; /* its children may all have called exec */
 }
 
 /* A process that waits now and then is given what it has earned in such a moment, not in the middle of its
@@ -144,7 +164,7 @@ static store_work pass_due(int64_t now, bool idle) {
 /* A process that is about to wait may do so for ever: the next pass is waited for first. */
 static bool pass_comes_soon(int64_t now) {
   if (!store_config.reshare || !store_statistics.sealed) return false;
-  const int64_t refused = atomic_load(&not_before), next = store_pace_next();
+  const int64_t refused = atomic_load(&pass_backoff.until), next = store_pace_next();
   return (refused > next ? refused : next) < now + SOON_NS;
 }
 
@@ -153,13 +173,12 @@ static bool pass_comes_soon(int64_t now) {
 static bool something_may_come(int64_t now) {
   if (pass_comes_soon(now)) return true;
   if (atomic_load(&sealing_over)) return false;
-  const int64_t since = atomic_load(&publisher_since);
-  if (since && now - since < PUBLISHER_NS) return true;
+  const int64_t since = atomic_load(&publisher_since), lived_on = atomic_load(&lived_on_since);
+  if ((since && now - since < PUBLISHER_NS) || (lived_on && now - lived_on < PUBLISHER_NS)) return true;
   if (is_young_copy() && !atomic_load(&was_quiet)) return true;
   if (constants() < store_config.minimum) return false;
   return (atomic_load(&has_forked) &&
-          (now - atomic_load(&first_fork) < PUBLISHER_NS || now - atomic_load(&last_fork) < WATCH_NS ||
-           (atomic_load(&lived_on_since) && !atomic_load(&publishing)))) ||
+          (now - atomic_load(&first_fork) < PUBLISHER_NS || now - atomic_load(&last_fork) < WATCH_NS)) ||
          (heap_generation() > 0 && now - atomic_load(&born) < PUBLISHER_NS);
 }
 
@@ -172,11 +191,10 @@ static bool purge_is_wanted(int64_t now) {
 store_work store_due(bool idle) {
   if (!atomic_load_explicit(&store_awake, memory_order_relaxed)) return STORE_NOTHING;
   const int64_t now = store_now_ns();
-  const bool refused = now < atomic_load(&not_before);
   if (getpid() != store_process()) return STORE_NOTHING;
   if (idle) atomic_store_explicit(&waited_at, now, memory_order_relaxed);
-  if (!refused && seal_is_wanted(now, idle)) return STORE_SEAL;
-  const store_work pass = refused ? STORE_NOTHING : pass_due(now, idle);
+  if (now >= atomic_load(&seal_backoff.until) && seal_is_wanted(now, idle)) return STORE_SEAL;
+  const store_work pass = now < atomic_load(&pass_backoff.until) ? STORE_NOTHING : pass_due(now, idle);
   if (pass != STORE_NOTHING) return pass;
   if (idle && purge_is_wanted(now)) return STORE_PURGE;
   return idle && something_may_come(now) ? STORE_WATCH : STORE_NOTHING;
@@ -188,23 +206,24 @@ int store_due_later(void) {
       (work != STORE_WATCH || !atomic_load(&sealing_over)))
     return 0;
   if (!store_config.reshare || !store_statistics.sealed || getpid() != store_process()) return 0;
-  const int64_t now = store_now_ns(), pass = store_pace_next(), refused = atomic_load(&not_before);
+  const int64_t now = store_now_ns(), pass = store_pace_next(), refused = atomic_load(&pass_backoff.until);
   const int64_t next = pass > refused ? pass : refused;
   if (next > now + LATEST_NS) return 0;
   if (next < now + STORE_NOT_YET_IDLE_MS * (int64_t)MS) return STORE_NOT_YET_IDLE_MS;
   return (int)((next - now) / MS);
 }
 
-static void not_for_a_while(void) {
-  atomic_store(&not_before, store_now_ns() + ((int64_t)REFUSED_NS << refusals));
-  if (refusals < REFUSALS_MOST) ++refusals;
+static void not_for_a_while(backoff* of) {
+  atomic_store(&of->until, store_now_ns() + ((int64_t)REFUSED_NS << of->times));
+  if (of->times < REFUSALS_MOST) ++of->times;
 }
 
 static void seal_step(void) {
   /* A worker's constants are its parent's, who shares them by the fork already: if the parent does not
    * publish them and leaves its own, a file would only be one more copy. */
-  const store_progress progress = store_seal_some(heap_generation() == 0);
-  if (progress != STORE_WAITING || heap_generation() > 0)
+  const bool first = is_first();
+  const store_progress progress = store_seal_some(first);
+  if (progress != STORE_WAITING || !first)
     atomic_store(&publisher_since, 0);
   else if (!atomic_load(&publisher_since))
     atomic_store(&publisher_since, store_now_ns());
@@ -218,15 +237,17 @@ static void seal_step(void) {
       store_statistics_write(store_config.statistics, true);
       break;
     case STORE_MORE:
-      refusals = 0;
+      seal_backoff.times = waited_for_publisher = 0;
       atomic_store(&publishing, true);
+      store_pace_sealed();
       heap_tick_every(TICK_BUSY_MS);
       break;
-    case STORE_WAITING:
-      atomic_store(&not_before, store_now_ns() + 2 * MS);
+    case STORE_WAITING: /* a publisher may never come */
+      atomic_store(&seal_backoff.until, store_now_ns() + ((int64_t)WAITING_NS << waited_for_publisher));
+      if (waited_for_publisher < WAITINGS_MOST) ++waited_for_publisher;
       break;
     case STORE_REFUSED:
-      not_for_a_while();
+      not_for_a_while(&seal_backoff);
       store_statistics_write(store_config.statistics, false);
       break;
   }
@@ -239,11 +260,11 @@ static void pass_step(bool is_paid) {
     of_all = !is_paid && store_now_ns() - store_idle_since() >= LONG_IDLE_NS;
   }
   const store_pass* pass = store_pass_some(of_all, is_paid ? STORE_SHORT_BATCH_NS : STORE_BATCH_NS);
-  if (pass->refused) not_for_a_while();
+  if (pass->refused) not_for_a_while(&pass_backoff);
   if (pass->done || pass->refused) atomic_store(&paid_since, 0);
   if (pass->done) {
-    refusals = 0;
-    if (store_pace_passed(pass)) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
+    pass_backoff.times = 0;
+    if (store_pace_passed(pass) || of_all) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
   }
   if (pass->done || pass->refused) store_statistics_write(store_config.statistics, false);
 }
@@ -310,15 +331,24 @@ static bool may_purge(heap_role role, void* begin, size_t size) {
 
 /* ---- fork ---- */
 
+/* A program may load more for its next workers. */
+static void seal_what_came_since(void) {
+  if (!atomic_load(&sealing_over) || constants() < atomic_load(&constants_sealed) + store_config.minimum)
+    return;
+  atomic_store(&sealing_over, false);
+  atomic_store(&publishing, false);
+  atomic_store(&lived_on_since, 0);
+}
+
 static void before_fork(void) {
   const int saved = errno;
   store_lock_to_fork();
   store_direct_end();
-  if (store_config.mode == STORE_AUTO && !store_family_exists() &&
-      (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
+  if (store_config.mode == STORE_AUTO && (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
     const size_t blocks = constants() / STORE_BLOCK + 3;
     if (store_family_make(heap_next_fork_is_copy() ? STORE_FILES : (unsigned)blocks))
       atomic_store(&store_awake, true);
+    seal_what_came_since();
   }
   errno = saved;
 }
@@ -326,7 +356,8 @@ static void before_fork(void) {
 static void in_parent(void) {
   if (!heap_next_fork_is_copy()) {
     const int64_t now = store_now_ns();
-    if (!atomic_load(&has_forked)) atomic_store(&first_fork, now);
+    const bool all_exec = now - atomic_load(&last_fork) >= PUBLISHER_NS && !store_family_has_lived_on();
+    if (!atomic_load(&has_forked) || all_exec) atomic_store(&first_fork, now);
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);
@@ -336,13 +367,15 @@ static void in_parent(void) {
 
 static void in_child(void) {
   const int64_t now = store_now_ns();
+  atomic_store(&parent, store_process()); /* it may have gone by now */
   store_process_is_forked();
   if (heap_generation() == 0) store_family_join();
   atomic_store(&has_forked, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
   atomic_store(&born, now);
-  atomic_store(&not_before, 0);
+  atomic_store(&seal_backoff.until, 0);
+  atomic_store(&pass_backoff.until, 0);
   store_pace_begin(now);
   store_rest_forked();
   store_idle_forked();
@@ -350,7 +383,7 @@ static void in_child(void) {
   atomic_store(&waited_at, 0);
   atomic_store(&paid_since, 0);
   atomic_store(&publisher_since, 0);
-  refusals = 0;
+  seal_backoff.times = pass_backoff.times = waited_for_publisher = 0;
   store_unlock_forked(true);
 }
 

@@ -104,6 +104,12 @@ print([os.waitpid(pid, 0)[1] for pid in pids])
 WAITS = {
     "read": "os.read(end, 1)",
     "select": "import select; select.select([end], [], []); os.read(end, 1)",
+    "epoll_pwait, as libuv": """
+import select
+waiting, event = select.epoll(), ctypes.create_string_buffer(12)
+waiting.register(end, select.EPOLLIN)
+assert libc.epoll_pwait(waiting.fileno(), event, 1, -1, None) == 1
+os.read(end, 1)""",
     "semaphore": """
 lock = threading.Lock()
 lock.acquire()
@@ -262,9 +268,87 @@ print(child(worker))
     assert said == ["True"]
 
 
+# What a worker does that has written to `data` and waits until that is given back.
+GIVES_BACK = r"""
+def gives_back(data, pages=5000):
+    wait_until_sealed()
+    while True:                          # until no pass came between
+        dirty(data, pages)
+        if (peak := anonymous()) > pages * 4096: break
+    until = time.monotonic() + 40
+    while time.monotonic() < until and anonymous() > peak - (pages * 3072): time.sleep(4)
+    return time.monotonic() < until or print(peak >> 20, anonymous() >> 20, statistics(), file=sys.stderr)
+"""
+
+
+def test_a_daemon_that_loaded_before_it_went_to_the_background_shares_with_its_workers(tmp_path):
+    """The process in which its tables came about has ended."""
+    said = script(tmp_path, GIVES_BACK + r"""
+data = noise()
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+print(child(lambda: gives_back(data)), flush=True)
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True"]
+
+
+def test_a_program_that_loads_more_for_its_next_workers_shares_that_too(tmp_path):
+    """Far more than before its first fork, for which the store's files were made."""
+    said = script(tmp_path, GIVES_BACK + r"""
+data = noise(size=8 << 20)
+print(child(lambda: gives_back(data, 1500)), flush=True)
+more = noise(2, 64 << 20) * 5
+print(child(lambda: wait_until_sealed() or gives_back(memoryview(more)[160 << 20:])), flush=True)
+""", mode="auto", SAMEPAGE_STORE_MIN="1M", SAMEPAGE_SETTLE="off")
+    assert said == ["True"] * 2
+
+
+def test_what_is_sealed_is_given_back_though_not_all_could_be(tmp_path):
+    """Few descriptors are left, and so few files."""
+    said = script(tmp_path, r"""
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+data = noise() * 8
+taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(3)]
+taken += [os.dup2(taken[0], number) for number in range(64, 123)]
+def worker():
+    for number in taken: os.close(number)
+    wait_until_sealed()
+    dirty(data, len(data) >> 12)
+    peak, until = anonymous(), time.monotonic() + 40
+    while time.monotonic() < until and anonymous() > peak - (24 << 20): time.sleep(4)
+    print(statistics()["sealed"] < 100 << 20, flush=True)
+    return time.monotonic() < until
+print(child(worker))
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["True", "True"]
+
+
+def test_workers_copy_nothing_that_they_share_by_the_fork(tmp_path):
+    """Their parent has changed all of it since, and publishes that."""
+    said = script(tmp_path, r"""
+def own(): return sum(int(line.split()[1]) << 10 for line in open("/proc/self/smaps_rollup") if line.startswith("Private_D"))
+data, same = noise(), noise(2)
+said, tell = os.pipe()
+end, start = os.pipe()
+for _ in range(2):
+    if not os.fork():
+        os.close(start)
+        wait_until_sealed()
+        until = time.monotonic() + 3
+        while time.monotonic() < until and own() < 12 << 20: time.sleep(0.1)
+        os.write(tell, b"%4d" % (own() >> 20))
+        os._exit(os.read(end, 1) != b"")
+for page in range(6000): data[page * 4096] ^= 1
+print([int(os.read(said, 4)) < 12 for _ in range(2)])
+os.close(start)
+""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+    assert said == ["[True, True]"]
+
+
 TABLES = {
     "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
-    "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
+    "perl, which runs a command first": ["perl", "-e", "$n = `echo 1`; %t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
 }
 
 
