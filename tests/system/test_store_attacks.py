@@ -16,7 +16,7 @@ import pytest
 from samepage_run import PYTHON
 from store_process import PRELUDE, environment
 
-VERSION, BLOCK, CONTROL, FILES = 2, 32 << 20, (1 << 14) + (4 << 20), 8
+VERSION, BLOCK, CONTROL, FILES = 3, 32 << 20, (1 << 14) + (12 << 20), 8
 ADD_SEALS, GET_SEALS, SEAL, SHRINK, GROW, WRITE = 1033, 1034, 1, 2, 4, 8
 ALL = SEAL | SHRINK | GROW | WRITE
 FILLING, PUBLISHED = 1, 2
