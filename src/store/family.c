@@ -56,13 +56,15 @@ static int memory_file(void) {
   return (int)fd;
 }
 
-/* The lowest descriptor that may be taken; -1 if the limit leaves none. */
-static int descriptor_floor(unsigned files_wanted) {
+/* The lowest descriptor that may be taken, for so many files in all; half of what the limit leaves is the
+ * program's. -1 if it leaves none. */
+static int descriptor_floor(unsigned wanted) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit)) return -1;
   const int end = limit.rlim_cur < DESCRIPTORS_BELOW ? (int)limit.rlim_cur : DESCRIPTORS_BELOW;
-  const int floor = end - (int)files_wanted;
-  return floor < DESCRIPTORS_LEFT ? -1 : floor;
+  const int most = (end - DESCRIPTORS_LEFT) / 2;
+  if (most <= 0) return -1;
+  return end - ((int)wanted < most ? (int)wanted : most);
 }
 
 /* Opens what stands behind a descriptor of the holder anew. */
@@ -229,7 +231,7 @@ store_file_state store_file_state_of(int file) {
 /* ---- publishing ---- */
 
 static bool is_taken(int filling) {
-  return filling > 0 && filling <= (int)file_count && store_file_state_of(filling - 1) != STORE_PUBLISHED &&
+  return filling > 0 && filling <= STORE_FILES && store_file_state_of(filling - 1) != STORE_PUBLISHED &&
          !is_gone(filling - 1);
 }
 

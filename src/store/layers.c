@@ -20,7 +20,7 @@ enum {
 
 /* What this pass found that a relative has too, by the block's file; the files of which that is some. */
 static store_pages common[STORE_FILES];
-static uint64_t common_in;
+static bool is_common_in[STORE_FILES], any_common;
 
 static int publishing = -1; /* the layer's file, */
 static int publishing_for;  /* the block's, */
@@ -29,6 +29,11 @@ static unsigned published;  /* and the pages that are done */
 static bool has_forked;
 /* Layers that were opened: ever, before this pass, and before the last one that came to its end. */
 static unsigned opened, opened_before, had_a_pass;
+
+static void forget_common(void) {
+  if (any_common) memset(is_common_in, 0, sizeof is_common_in);
+  any_common = false;
+}
 
 static bool is_over(int layer, uintptr_t address) {
   const store_block* block = &store_blocks[layer];
@@ -54,7 +59,7 @@ static void open_new(void) {
 void store_layers_begin(void) {
   open_new();
   opened_before = opened;
-  if (publishing < 0) common_in = 0;
+  if (publishing < 0) forget_common();
 }
 
 void store_layers_end(void) {
@@ -107,9 +112,8 @@ static unsigned map_from(int layer, int file, unsigned begin, uint64_t* left) {
 
 static void note(int file, unsigned page) {
   if (!store_family_note(file, page, bytes_of(file, page)) || publishing >= 0) return;
-  const uint64_t one = (uint64_t)1 << file;
-  if (!(common_in & one)) common[file] = (store_pages){{0}};
-  common_in |= one;
+  if (!is_common_in[file]) common[file] = (store_pages){{0}};
+  is_common_in[file] = any_common = true;
   store_pages_add(&common[file], page);
 }
 
@@ -161,18 +165,21 @@ static void claim_layer(int block) {
 
 /* The next block of those with something in common that is worth it. */
 static void begin_publishing(void) {
-  for (int file = 0; common_in && publishing < 0; ++file) {
-    const uint64_t one = (uint64_t)1 << file;
-    if ((common_in & one) && store_blocks[file].view && drop_short_runs(&common[file]) >= WORTH_IT)
+  for (int file = 0; any_common && publishing < 0; ++file) {
+    if (file == store_blocks_end) {
+      any_common = false;
+      return;
+    }
+    if (is_common_in[file] && store_blocks[file].view && drop_short_runs(&common[file]) >= WORTH_IT)
       claim_layer(file);
-    common_in &= ~one;
+    is_common_in[file] = false;
   }
 }
 
 void store_layers_give_up(void) {
   if (publishing >= 0) store_file_abandon(publishing);
   publishing = -1;
-  common_in = 0;
+  forget_common();
 }
 
 /* A page that is no longer what a relative has noted is this process's own business. */
@@ -214,12 +221,12 @@ bool store_layers_publish_some(int64_t longest_ns) {
     publishing = -1;
   else
     store_layers_give_up();
-  return !common_in;
+  return !any_common;
 }
 
 void store_layers_forked(bool in_child) {
   has_forked = !in_child;
   if (!in_child) store_layers_give_up();
   publishing = -1;
-  common_in = 0;
+  forget_common();
 }

@@ -145,15 +145,13 @@ store_progress store_seal_some(bool may_publish) {
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   store_progress all = STORE_DONE;
   store_direct_end();
-  store_layers_give_up();
+  if (may_publish) store_layers_give_up();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-  for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK; address < end && all != STORE_MORE;
-       address += STORE_BLOCK) {
+  for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK;
+       address < end && all != STORE_MORE && all != STORE_REFUSED; address += STORE_BLOCK) {
     const store_progress one = block_some(address, may_publish);
-    if (one == STORE_MORE || (one == STORE_WAITING && all != STORE_MORE) ||
-        (one == STORE_REFUSED && all == STORE_DONE))
-      all = one;
+    if (one != STORE_DONE) all = one;
   }
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   return all;

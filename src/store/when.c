@@ -38,7 +38,7 @@ enum {
   REFUSED_NS = 1000 * MS,   /* before it is tried again */
   REFUSALS_MOST = 6,
   WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
-  WAITINGS_MOST = 6,
+  WAITINGS_MOST = 8,
   WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
   OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
@@ -137,7 +137,7 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   const bool first = is_first();
   if (!first && now - atomic_load(&born) >= LIVES_ON_NS) {
-    store_family_lives_on();
+    if (getppid() == atomic_load(&parent)) store_family_lives_on(); /* a daemon is nobody's worker */
     return idle || works_on(now);
   }
   if (atomic_load(&has_forked) && (first ? is_time_to_publish(now, idle) : store_family_has_lived_on()))
@@ -244,10 +244,14 @@ static void seal_step(void) {
       break;
     case STORE_WAITING: /* a publisher may never come */
       atomic_store(&seal_backoff.until, store_now_ns() + ((int64_t)WAITING_NS << waited_for_publisher));
-      if (waited_for_publisher < WAITINGS_MOST) ++waited_for_publisher;
+      if (waited_for_publisher < WAITINGS_MOST)
+        ++waited_for_publisher;
+      else
+        heap_tick_every(TICK_MS);
       break;
     case STORE_REFUSED:
       not_for_a_while(&seal_backoff);
+      heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, false);
       break;
   }
@@ -356,8 +360,7 @@ static void before_fork(void) {
 static void in_parent(void) {
   if (!heap_next_fork_is_copy()) {
     const int64_t now = store_now_ns();
-    const bool all_exec = now - atomic_load(&last_fork) >= PUBLISHER_NS && !store_family_has_lived_on();
-    if (!atomic_load(&has_forked) || all_exec) atomic_store(&first_fork, now);
+    if (!atomic_load(&has_forked)) atomic_store(&first_fork, now);
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);

@@ -32,7 +32,7 @@ def refusal(tmp_path, reason, text, **options):
     "locked": "libc.mlockall(3); sealed('locked')",
     "locked_from_now_on": "libc.mlockall(2); sealed('locked')",
     "locked_constants": "libc.mlock(ctypes.c_void_p(id(data) & ~4095), ctypes.c_size_t(8192)); sealed('locked')",
-    "descriptors": "resource.setrlimit(resource.RLIMIT_NOFILE, (66, 66)); sealed('descriptors')",
+    "descriptors": "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); sealed('descriptors')",
     "memory_file": "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2); sealed('memory_file')",
     "address_space": """
 size = int(open("/proc/self/statm").read().split()[0]) * 4096

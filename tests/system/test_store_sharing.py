@@ -289,7 +289,7 @@ if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
 print(child(lambda: gives_back(data)), flush=True)
-""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+""", mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M")
     assert said == ["True"]
 
 
@@ -299,8 +299,13 @@ def test_a_program_that_loads_more_for_its_next_workers_shares_that_too(tmp_path
 data = noise(size=8 << 20)
 print(child(lambda: gives_back(data, 1500)), flush=True)
 more = noise(2, 64 << 20) * 5
-print(child(lambda: wait_until_sealed() or gives_back(memoryview(more)[160 << 20:])), flush=True)
-""", mode="auto", SAMEPAGE_STORE_MIN="1M", SAMEPAGE_SETTLE="off")
+def worker():
+    wait_until_sealed()
+    until = time.monotonic() + 60
+    while statistics()["sealed"] < 280 << 20 and time.monotonic() < until: time.sleep(0.05)
+    return gives_back(memoryview(more)[160 << 20:])
+print(child(worker), flush=True)
+""", mode="auto", seconds=300, SAMEPAGE_STORE_MIN="1M", SAMEPAGE_SETTLE="off")
     assert said == ["True"] * 2
 
 
@@ -320,7 +325,7 @@ def worker():
     print(statistics()["sealed"] < 100 << 20, flush=True)
     return time.monotonic() < until
 print(child(worker))
-""", mode="auto", SAMEPAGE_STORE_MIN="1M")
+""", mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M")
     assert said == ["True", "True"]
 
 
@@ -333,14 +338,17 @@ said, tell = os.pipe()
 end, start = os.pipe()
 for _ in range(2):
     if not os.fork():
-        os.close(start)
-        wait_until_sealed()
-        until = time.monotonic() + 3
-        while time.monotonic() < until and own() < 12 << 20: time.sleep(0.1)
-        os.write(tell, b"%4d" % (own() >> 20))
-        os._exit(os.read(end, 1) != b"")
+        try:
+            os.close(start)
+            wait_until_sealed()
+            until = time.monotonic() + 3
+            while time.monotonic() < until and own() < 12 << 20: time.sleep(0.1)
+            os.write(tell, b"%4d" % (own() >> 20))
+            os.read(end, 1)
+        finally: os._exit(0)
+os.close(tell)
 for page in range(6000): data[page * 4096] ^= 1
-print([int(os.read(said, 4)) < 12 for _ in range(2)])
+print([int(os.read(said, 4) or 99) < 12 for _ in range(2)])
 os.close(start)
 """, mode="auto", SAMEPAGE_STORE_MIN="1M")
     assert said == ["[True, True]"]
