@@ -62,11 +62,12 @@ SAMEPAGE_API int samepage_heap_statistics(samepage_heap_stats* stats);
 
 /* Shares this process's constants, now and completely, with its relatives: the other copies of a `samepage
  * run`, the process that forked it, its siblings and the children that it will fork. Settles the process if
- * that has not happened. The bytes of the process do not change. Takes some 0.5 s per GB at most. */
+ * that has not happened. The bytes of the process do not change. Takes 0.3 to 0.6 s per GB, several
+ * times as long where a host must find the memory first. */
 SAMEPAGE_API int samepage_seal(void);
 
 /* Has constants allocated in the store's memory from here on, so that sealing them copies nothing: it takes
- * some milliseconds per GB, at the first fork or samepage_seal(), where this ends. For a process that
+ * some 40 ms per GB, at the first fork or samepage_seal(), where this ends. For a process that
  * initialises and then forks workers; to be called before it allocates much. Until then it may make children
  * through libc's fork, vfork, posix_spawn and system alone (not with clone(2), nor _Fork), may have no read
  * into such memory under way at its first fork nor buffers of it registered with the kernel (O_DIRECT,
@@ -75,8 +76,8 @@ SAMEPAGE_API int samepage_seal(void);
  * already, there are no memory files, or a limit (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. */
 SAMEPAGE_API int samepage_allocate_in_store(void);
 
-/* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 µs per
- * page that was written. */
+/* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 to 4 µs
+ * per page that was written. */
 SAMEPAGE_API int samepage_reshare(void);
 
 /* Turns the store off in this process, for good: its constants become private memory again, with the bytes
@@ -86,8 +87,8 @@ SAMEPAGE_API int samepage_unseal(void);
 /* Why the store left something as it was. */
 typedef enum {
   SAMEPAGE_STORE_OFF,           /* SAMEPAGE_STORE=off, or samepage_unseal() */
-  SAMEPAGE_STORE_ALONE,         /* nobody to share with */
-  SAMEPAGE_STORE_SMALL,         /* fewer constants than SAMEPAGE_STORE_MIN */
+  SAMEPAGE_STORE_ALONE,         /* nobody to share with; not counted in this version */
+  SAMEPAGE_STORE_SMALL,         /* samepage_seal() found no constants */
   SAMEPAGE_STORE_THREADS,       /* other threads could not be stopped */
   SAMEPAGE_STORE_PINNED,        /* memory is pinned for the kernel or a device (VmPin) */
   SAMEPAGE_STORE_ASYNC_IO,      /* an AIO context or an io_uring may write to memory at any time */
