@@ -76,8 +76,8 @@ SAMEPAGE_API int samepage_seal(void);
  * already, there are no memory files, or a limit (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. */
 SAMEPAGE_API int samepage_allocate_in_store(void);
 
-/* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 to 4 µs
- * per page that was written. */
+/* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 to 4
+ * µs per page that was written. */
 SAMEPAGE_API int samepage_reshare(void);
 
 /* Turns the store off in this process, for good: its constants become private memory again, with the bytes
