@@ -356,6 +356,7 @@ os.close(start)
 
 TABLES = {
     "python": ["/usr/bin/python3", "-c", "import time; table = {str(i): [i, str(i)] for i in range(200_000)}; time.sleep(12)"],
+    "perl": ["perl", "-e", "%t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
     "perl, which runs a command first": ["perl", "-e", "$n = `echo 1`; %t = map { (\"key $_\" => [$_, \"value $_\"]) } 1 .. 150000; sleep 12"],
 }
 
