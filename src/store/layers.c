@@ -165,15 +165,12 @@ static void claim_layer(int block) {
 
 /* The next block of those with something in common that is worth it. */
 static void begin_publishing(void) {
-  for (int file = 0; any_common && publishing < 0; ++file) {
-    if (file == store_blocks_end) {
-      any_common = false;
-      return;
-    }
+  for (int file = 0; any_common && file < store_blocks_end && publishing < 0; ++file) {
     if (is_common_in[file] && store_blocks[file].view && drop_short_runs(&common[file]) >= WORTH_IT)
       claim_layer(file);
     is_common_in[file] = false;
   }
+  if (publishing < 0) any_common = false;
 }
 
 void store_layers_give_up(void) {

@@ -13,6 +13,11 @@
 #define STORE_OF_FILE ((uint64_t)1 << 61) /* a file's page, not yet copied; clear: anonymous */
 #define STORE_MAPPED_ONCE ((uint64_t)1 << 56)
 
+/* Not the file's page (any more). */
+static inline bool store_is_private(uint64_t entry) {
+  return (entry & STORE_PRESENT) && !(entry & STORE_OF_FILE);
+}
+
 /* A descriptor for the time of one batch, closed by store_call(SYS_close); -1, and the reason counted. */
 int store_pagemap_open(void);
 /* The entries of STORE_CHUNK pages from `address` on. */

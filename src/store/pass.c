@@ -120,7 +120,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
       break;
     if (at >= first && store_pages_has(&block->mapped, page)) {
       const uint64_t entry = entries[page - begin];
-      const bool is_private = (entry & STORE_PRESENT) && !(entry & STORE_OF_FILE);
+      const bool is_private = store_is_private(entry);
       if (is_private || *history) note_fault(history, is_private);
       if (is_private) {
         private_before += STORE_PAGE;

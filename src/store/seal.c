@@ -30,8 +30,7 @@ static bool find_own(int pagemap, uintptr_t address, unsigned chunk, store_pages
   *own = (store_pages){{0}};
   if (pagemap < 0 || !store_pagemap_read(pagemap, chunk_address(address, chunk), entries)) return false;
   for (unsigned i = 0; i < STORE_CHUNK; ++i)
-    if ((entries[i] & STORE_PRESENT) && (entries[i] & STORE_MAPPED_ONCE) && !(entries[i] & STORE_OF_FILE))
-      store_pages_add(own, chunk + i);
+    if (store_is_private(entries[i]) && (entries[i] & STORE_MAPPED_ONCE)) store_pages_add(own, chunk + i);
   return true;
 }
 
