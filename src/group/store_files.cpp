@@ -98,7 +98,7 @@ void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessI
   std::size_t spare = 0;
   for (std::size_t i = 1; i < files_.size(); ++i) {
     left += control.entries[i - 1].left;
-    spare += control.entries[i - 1].address == 0;
+    spare += control.entries[i - 1].key == 0;
   }
   const auto now = std::chrono::steady_clock::now();
   if (processes.empty() || spare < files_.size() / 2 || now < not_before_ ||

@@ -120,7 +120,9 @@ void store_batch_end(void) {
   if (pause > store_statistics.longest_pause) store_statistics.longest_pause = pause;
 }
 
-static bool find_stretch(uintptr_t begin, uintptr_t end, bool of_store, uintptr_t* first, uintptr_t* last) {
+enum { PLAIN = 1, OF_STORE = 2 };
+
+static bool find_stretch(uintptr_t begin, uintptr_t end, int wanted, uintptr_t* first, uintptr_t* last) {
   unsigned low = 0, high = survey.stretch_count; /* the first that ends behind `begin` */
   while (low < high) {
     const unsigned middle = low + (high - low) / 2;
@@ -129,7 +131,7 @@ static bool find_stretch(uintptr_t begin, uintptr_t end, bool of_store, uintptr_
     else
       high = middle;
   }
-  while (low < survey.stretch_count && of_store && !survey.stretches[low].of_store) ++low;
+  while (low < survey.stretch_count && !(wanted & (survey.stretches[low].of_store ? OF_STORE : PLAIN))) ++low;
   if (begin >= end || low == survey.stretch_count || survey.stretches[low].begin >= end) return false;
   *first = survey.stretches[low].begin > begin ? survey.stretches[low].begin : begin;
   *last = survey.stretches[low].end < end ? survey.stretches[low].end : end;
@@ -137,12 +139,16 @@ static bool find_stretch(uintptr_t begin, uintptr_t end, bool of_store, uintptr_
 }
 
 bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
-  if (!find_stretch(begin, end, false, first, last)) return false;
+  if (!find_stretch(begin, end, PLAIN | OF_STORE, first, last)) return false;
   uintptr_t next, to;
-  while (find_stretch(*last, end, false, &next, &to) && next == *last) *last = to;
+  while (find_stretch(*last, end, PLAIN | OF_STORE, &next, &to) && next == *last) *last = to;
   return true;
 }
 
+bool store_batch_plain(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
+  return find_stretch(begin, end, PLAIN, first, last);
+}
+
 bool store_batch_of_store(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last) {
-  return find_stretch(begin, end, true, first, last);
+  return find_stretch(begin, end, OF_STORE, first, last);
 }

@@ -23,6 +23,8 @@ bool store_batch_may_map(void);
 /* The first stretch of plain read-write memory, or of the store's, in [begin, end): what a program has
  * protected, or mapped there itself, is left alone. */
 bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
+/* The same, of plain memory alone. */
+bool store_batch_plain(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
 /* The same, of the store's alone: a page that a program mapped there itself is no copy of the store's. */
 bool store_batch_of_store(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);
 

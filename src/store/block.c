@@ -12,8 +12,7 @@
 #include "store/system.h"
 
 enum {
-  SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
-  MOSTLY = 2,    /* a run of which more than 1/2 differs stays as it is */
+  MOSTLY = 2, /* a run of which more than 1/2 differs stays as it is */
   SCRATCH = STORE_CHUNK / MOSTLY,
   PART = 64,       /* pages; copying so many takes 2 ms where faults are slow */
   FAULT_NS = 4000, /* before one was seen */
@@ -36,7 +35,7 @@ static unsigned char* page_at(const store_block* block, unsigned page) {
   return (unsigned char*)block->address + (size_t)page * STORE_PAGE;
 }
 
-bool store_block_open(int file, uintptr_t address) {
+bool store_block_open(int file, uintptr_t key) {
   store_block* block = &store_blocks[file];
   if (block->view && block->reader >= 0) return true;
   store_pages present;
@@ -53,13 +52,14 @@ bool store_block_open(int file, uintptr_t address) {
   }
   madvise((void*)view, STORE_BLOCK, MADV_DONTDUMP); /* the constants' own mapping is dumped */
   if (file >= store_blocks_end) store_blocks_end = file + 1;
-  block->address = address;
+  block->address = store_key_block(key);
+  block->key = key;
   block->view = view;
   block->reader = reader;
   block->present = present;
   block->mapped = (store_pages){{0}};
   block->compared = 0;
-  block->sealed = block->layer = false;
+  block->sealed = false;
   memset(block->history, 0, sizeof block->history);
   memset(block->rewritten_since, 0, sizeof block->rewritten_since);
   return true;
@@ -77,10 +77,9 @@ void store_block_close(int file) {
   block->reader = -1;
 }
 
-int store_block_at(uintptr_t address) {
+int store_block_with(uintptr_t key) {
   for (int file = 0; file < store_blocks_end; ++file)
-    if (store_blocks[file].view && !store_blocks[file].layer && store_blocks[file].address == address)
-      return file;
+    if (store_blocks[file].view && store_blocks[file].key == key) return file;
   return -1;
 }
 
@@ -137,10 +136,14 @@ static bool is_equal(const store_block* block, unsigned page) {
   return memcmp(here, stored, STORE_PAGE) == 0;
 }
 
+bool store_block_is_equal(int file, unsigned page) {
+  return is_equal(&store_blocks[file], page);
+}
+
 static bool map_run(store_block* block, unsigned begin, unsigned end, const store_pages* own) {
   unsigned differing[SCRATCH], count = 0, dear = 0;
   const unsigned most = own ? PART : SCRATCH, dear_most = (end - begin) / MOSTLY;
-  if (end - begin < SHORT_RUN) return false;
+  if (end - begin < STORE_SHORT_RUN) return false;
   for (unsigned page = begin; page < end; ++page) {
     if (is_equal(block, page)) continue;
     if (!own || !store_pages_has(own, page)) ++dear;
@@ -164,7 +167,7 @@ static bool map_run(store_block* block, unsigned begin, unsigned end, const stor
   if (!mapped) return false;
   for (unsigned page = begin; page < end; ++page) store_pages_add(&block->mapped, page);
   store_statistics.sealed += size;
-  if (!block->layer) store_statistics.private_after += count * (size_t)STORE_PAGE;
+  store_statistics.private_after += count * (size_t)STORE_PAGE;
   return true;
 }
 
@@ -188,7 +191,9 @@ unsigned store_block_map(int file, unsigned begin, unsigned end, const store_pag
 }
 
 bool store_block_map_over(int file, int under, unsigned begin, unsigned end) {
+  const size_t private_after = store_statistics.private_after; /* a pass counts them */
   if (!map_run(&store_blocks[file], begin, end, NULL)) return false;
+  store_statistics.private_after = private_after;
   for (unsigned page = begin; page < end; ++page) {
     store_pages_remove(&store_blocks[under].mapped, page);
     store_blocks[under].history[page] = 0;
@@ -234,8 +239,9 @@ bool store_block_unmap(int file, unsigned begin, unsigned end) {
 
 bool store_block_discard(int file, unsigned begin, unsigned end) {
   store_block* block = &store_blocks[file];
-  if (!store_pages_any(&block->mapped, begin, end)) return true;
-  if (!map_plain(block, begin, end)) return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+  if (store_pages_any(&block->mapped, begin, end) && !map_plain(block, begin, end))
+    return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
   count_plain(block, begin, end);
+  for (unsigned page = begin; page < end; ++page) store_pages_remove(&block->present, page);
   return true;
 }

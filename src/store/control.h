@@ -18,9 +18,7 @@
 typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED, STORE_ABANDONED } store_file_state;
 
 struct store_entry {
-  /* Of the block, plus the number of the layer (layers.h); 0: the file is nobody's yet. Never changes after.
-   */
-  STORE_SHARED(uintptr_t) address;
+  STORE_SHARED(uintptr_t) key;    /* key.h; 0: the file is nobody's yet. Never changes after */
   STORE_SHARED(int) publisher;    /* PID */
   STORE_SHARED(int64_t) heard_ms; /* from it */
   STORE_SHARED(unsigned) state;   /* store_file_state */
@@ -31,6 +29,7 @@ struct store_control {
   STORE_SHARED(unsigned) copies;
   STORE_SHARED(int) filling; /* the file that is being filled, plus one */
   STORE_SHARED(bool) lives_on;
+  STORE_SHARED(unsigned) published; /* files, ever, layers not counted */
   struct store_entry entries[STORE_FILES];
 };
 

@@ -15,6 +15,7 @@
 
 #include "store/config.h"
 #include "store/control.h"
+#include "store/key.h"
 #include "store/statistics.h"
 #include "store/system.h"
 
@@ -44,6 +45,7 @@ static struct {
   ino_t inode;
 } files[STORE_FILES];
 static unsigned file_count;
+static unsigned first_own; /* those before it does not fill */
 
 static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
@@ -171,7 +173,7 @@ static bool join_held(const char* at) {
 }
 
 bool store_family_make(unsigned blocks) {
-  const unsigned wanted = 2 * blocks < STORE_FILES ? 2 * blocks : STORE_FILES;
+  const unsigned needed = first_own + 2 * blocks, wanted = needed < STORE_FILES ? needed : STORE_FILES;
   if (control) {
     make_more(wanted);
     return true;
@@ -206,21 +208,42 @@ static bool is_dead(int file) {
   return publisher <= 0 || (kill(publisher, 0) && errno == ESRCH);
 }
 
-int store_family_file(uintptr_t address) {
-  for (unsigned i = 0; control && i < file_count; ++i) {
-    uintptr_t there = 0;
-    if (!atomic_compare_exchange_strong(&control->entries[i].address, &there, address) && there != address)
-      continue;
-    const unsigned state = atomic_load(&control->entries[i].state);
-    if (state == STORE_ABANDONED) continue;
-    if (state != STORE_FILLING || !is_gone((int)i)) return (int)i;
-    if (is_dead((int)i)) store_file_abandon((int)i);
-  }
+static bool is_of_use(int file) {
+  const unsigned state = atomic_load(&control->entries[file].state);
+  if (state == STORE_ABANDONED) return false;
+  if (state != STORE_FILLING || !is_gone(file)) return true;
+  if (is_dead(file)) store_file_abandon(file);
+  return false;
+}
+
+int store_family_find(uintptr_t key) {
+  for (unsigned i = 0; control && i < file_count; ++i)
+    if (atomic_load(&control->entries[i].key) == key && is_of_use((int)i)) return (int)i;
   return -1;
 }
 
-uintptr_t store_file_address(int file) {
-  return control && file < (int)file_count ? atomic_load(&control->entries[file].address) : 0;
+/* Who takes one that another takes for the same key at that moment has that one's. */
+int store_family_file(uintptr_t key) {
+  const int found = store_family_find(key);
+  for (unsigned i = first_own; found < 0 && control && i < file_count; ++i) {
+    uintptr_t there = 0;
+    if (atomic_compare_exchange_strong(&control->entries[i].key, &there, key) ||
+        (there == key && is_of_use((int)i)))
+      return (int)i;
+  }
+  return found;
+}
+
+void store_family_keep_from_relatives(void) {
+  if (maker == getpid()) first_own = file_count;
+}
+
+uintptr_t store_file_key(int file) {
+  return control && file < (int)file_count ? atomic_load(&control->entries[file].key) : 0;
+}
+
+unsigned store_family_published(void) {
+  return control ? atomic_load_explicit(&control->published, memory_order_relaxed) : 0;
 }
 
 store_file_state store_file_state_of(int file) {
@@ -244,7 +267,7 @@ bool store_file_claim(int file) {
   struct store_entry* entry = &control->entries[file];
   int filling = atomic_load(&control->filling), publisher = atomic_load(&entry->publisher),
       own = (int)getpid();
-  if (is_taken(filling) || (publisher && !is_gone(file))) return false;
+  if (file < (int)first_own || is_taken(filling) || (publisher && !is_gone(file))) return false;
   atomic_store(&entry->heard_ms, now_ms());
   if (!atomic_compare_exchange_strong(&entry->publisher, &publisher, own)) return false;
   unsigned state = STORE_FREE;
@@ -301,6 +324,7 @@ bool store_file_publish(int file) {
   if (fd >= 0) store_call(SYS_close, fd);
   if (!sealed) return false;
   atomic_store_explicit(&control->entries[file].state, STORE_PUBLISHED, memory_order_release);
+  if (!store_key_is_layer(store_file_key(file))) atomic_fetch_add(&control->published, 1);
   return true;
 }
 
@@ -400,7 +424,7 @@ bool store_family_note(int file, unsigned page, const void* bytes) {
 bool store_family_has_spare_files(void) {
   unsigned count = 0;
   for (unsigned i = 0; control && i < file_count; ++i)
-    if (!atomic_load(&control->entries[i].address)) ++count;
+    if (!atomic_load(&control->entries[i].key)) ++count;
   return count > file_count / 4;
 }
 

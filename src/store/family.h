@@ -28,11 +28,18 @@ bool store_family_exists(void);
 unsigned store_family_copies(void);
 void store_family_join(void);
 
-/* The file of a block, or of a layer of it, free or not; -1 if all are taken. Empties, on the way, one whose
+/* The file with this key (key.h), free or not; -1 if there is none. Empties, on the way, one whose
  * publisher has died. */
-int store_family_file(uintptr_t address);
-/* What that address is; 0: the file is nobody's yet. */
-uintptr_t store_file_address(int file);
+int store_family_find(uintptr_t key);
+/* The same; if there is none, one that was nobody's; -1 if all are taken. */
+int store_family_file(uintptr_t key);
+/* Its key; 0: the file is nobody's yet. */
+uintptr_t store_file_key(int file);
+/* How many were ever published, layers not counted: whether there is something new. */
+unsigned store_family_published(void);
+/* What this process publishes from here on, relatives that it has forked cannot read: they may have become
+ * another user's. Only in a family of its own. */
+void store_family_keep_from_relatives(void);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle

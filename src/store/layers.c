@@ -12,11 +12,7 @@
 #include "store/statistics.h"
 #include "store/system.h"
 
-enum {
-  LAYERS = 3,     /* of a block, at most: their files live as long as the family */
-  SHORT_RUN = 4,  /* pages; fewer are not worth a mapping */
-  WORTH_IT = 128, /* pages; fewer are not worth a file */
-};
+enum { WORTH_IT = 128 }; /* pages; fewer are not worth a file */
 
 /* What this pass found that a relative has too, by the block's file; the files of which that is some. */
 static store_pages common[STORE_FILES];
@@ -35,23 +31,16 @@ static void forget_common(void) {
   any_common = false;
 }
 
-static bool is_over(int layer, uintptr_t address) {
-  const store_block* block = &store_blocks[layer];
-  return block->view && block->layer && block->address == address;
-}
-
 /* Maps the views of layers that were published since. */
 static void open_new(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur != RLIM_INFINITY) return;
   for (int file = 0; file < STORE_FILES; ++file) {
-    const uintptr_t at = store_file_address(file), number = at % STORE_BLOCK;
-    if (number < 1 || number > LAYERS || store_blocks[file].view ||
-        store_file_state_of(file) != STORE_PUBLISHED || store_block_at(at - number) < 0 ||
-        !store_block_open(file, at - number))
+    const uintptr_t key = store_file_key(file);
+    if (!store_key_is_layer(key) || store_blocks[file].view || store_file_state_of(file) != STORE_PUBLISHED ||
+        store_block_with(store_key_block(key)) < 0 || !store_block_open(file, key))
       continue;
     store_block_close(file);
-    store_blocks[file].layer = true;
     ++opened;
   }
 }
@@ -72,7 +61,7 @@ bool store_layers_fresh(void) {
 
 void store_layers_close(void) {
   for (int file = 0; file < store_blocks_end; ++file) {
-    if (!store_blocks[file].layer) continue;
+    if (!store_block_is_over(&store_blocks[file], store_blocks[file].address)) continue;
     store_block_close(file);
     store_block_forget(file);
   }
@@ -89,19 +78,16 @@ static const unsigned char* bytes_of(int file, unsigned page) {
 }
 
 static bool is_equal(int layer, unsigned page) {
-  const store_block* block = &store_blocks[layer];
-  return store_pages_has(&block->present, page) &&
-         memcmp(bytes_of(layer, page), block->view + (size_t)page * STORE_PAGE, STORE_PAGE) == 0;
+  return store_pages_has(&store_blocks[layer].present, page) && store_block_is_equal(layer, page);
 }
 
-/* Maps the runs of `left` that the layer has, and takes them out of it. */
-static unsigned map_from(int layer, int file, unsigned begin, uint64_t* left) {
+unsigned store_layers_map(int layer, int file, unsigned begin, uint64_t left[STORE_CHUNK / 64]) {
   unsigned mapped = 0;
   for (unsigned i = 0, run; i < STORE_CHUNK; i = run + 1) {
     for (run = i; run < STORE_CHUNK && has(left, run) && is_equal(layer, begin + run); ++run) {
     }
-    if (run - i < SHORT_RUN || !store_batch_may_map() ||
-        !store_block_open(layer, store_blocks[layer].address) ||
+    if (run - i < STORE_SHORT_RUN || !store_batch_may_map() ||
+        !store_block_open(layer, store_blocks[layer].key) ||
         !store_block_map_over(layer, file, begin + i, begin + run))
       continue;
     mapped += run - i;
@@ -124,8 +110,9 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
   if (!any) return 0;
   unsigned mapped = 0;
   for (int layer = store_blocks_end - 1; layer >= 0; --layer)
-    if (layer != file && is_over(layer, address)) mapped += map_from(layer, file, begin, left);
-  const int block = store_config.layers && !has_forked ? store_block_at(address) : -1;
+    if (layer != file && store_block_is_over(&store_blocks[layer], address))
+      mapped += store_layers_map(layer, file, begin, left);
+  const int block = store_config.layers && !has_forked ? store_block_with(address) : -1;
   for (unsigned i = 0; block >= 0 && i < STORE_CHUNK; ++i)
     if (has(left, i)) note(block, begin + i);
   return mapped;
@@ -133,23 +120,11 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
 
 /* ---- publishing ---- */
 
-static unsigned drop_short_runs(store_pages* pages) {
-  unsigned count = 0;
-  for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
-    run = store_pages_run(pages, page, STORE_PAGES);
-    if (run - page >= SHORT_RUN)
-      count += run - page;
-    else
-      while (page < run) store_pages_remove(pages, page++);
-  }
-  return count;
-}
-
 /* Claims the file of the block's next layer. */
 static void claim_layer(int block) {
   const uintptr_t address = store_blocks[block].address;
   if (!store_file_may_be_claimed() || !store_has_headroom()) return;
-  for (uintptr_t number = 1; number <= LAYERS; ++number) {
+  for (uintptr_t number = 1; number <= STORE_LAYERS; ++number) {
     if (!store_family_has_spare_files()) return;
     const int file = store_family_file(address + number);
     if (file < 0) return;
@@ -166,7 +141,8 @@ static void claim_layer(int block) {
 /* The next block of those with something in common that is worth it. */
 static void begin_publishing(void) {
   for (int file = 0; any_common && file < store_blocks_end && publishing < 0; ++file) {
-    if (is_common_in[file] && store_blocks[file].view && drop_short_runs(&common[file]) >= WORTH_IT)
+    if (is_common_in[file] && store_blocks[file].view &&
+        store_pages_drop_short_runs(&common[file]) >= WORTH_IT)
       claim_layer(file);
     is_common_in[file] = false;
   }

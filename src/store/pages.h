@@ -8,7 +8,8 @@ enum {
   STORE_PAGE = 4096,      /* x86-64 alone: the kernel's page size */
   STORE_BLOCK = 32 << 20, /* bytes of constants in one memory file */
   STORE_PAGES = STORE_BLOCK / STORE_PAGE,
-  STORE_CHUNK = 512, /* pages that are handled at once: one 2 MB page */
+  STORE_CHUNK = 512,   /* pages that are handled at once: one 2 MB page */
+  STORE_SHORT_RUN = 4, /* pages; fewer are not worth a mapping */
 };
 
 typedef struct {
@@ -33,6 +34,18 @@ static inline size_t store_pages_count(const store_pages* set) {
 static inline unsigned store_pages_run(const store_pages* set, unsigned begin, unsigned end) {
   while (begin < end && store_pages_has(set, begin)) ++begin;
   return begin;
+}
+/* Takes the runs out that are too short; how many pages are left. */
+static inline unsigned store_pages_drop_short_runs(store_pages* set) {
+  unsigned count = 0;
+  for (unsigned page = 0, run; page < STORE_PAGES; page = run + 1) {
+    run = store_pages_run(set, page, STORE_PAGES);
+    if (run - page >= STORE_SHORT_RUN)
+      count += run - page;
+    else
+      while (page < run) store_pages_remove(set, page++);
+  }
+  return count;
 }
 static inline bool store_pages_any(const store_pages* set, unsigned begin, unsigned end) {
   for (unsigned page = begin; page < end;) {

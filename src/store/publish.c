@@ -7,6 +7,7 @@
 
 #include "store/config.h"
 #include "store/family.h"
+#include "store/key.h"
 #include "store/pagemap.h"
 #include "store/statistics.h"
 #include "store/system.h"
@@ -22,8 +23,8 @@ enum {
 };
 
 static int filling = -1;
-static uintptr_t filling_at; /* address */
-static unsigned filled;      /* pages */
+static uintptr_t filling_key;
+static unsigned filled; /* pages */
 
 /* Writes [begin, end), which the program may have unmapped or protected meanwhile. */
 static bool write_run(int fd, uintptr_t address, unsigned begin, unsigned end) {
@@ -84,9 +85,11 @@ static void collapse(int fd, unsigned begin) {
   munmap((void*)view, size);
 }
 
-static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin) {
+static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin, const store_pages* only) {
   uint64_t entries[STORE_CHUNK];
   if (!store_pagemap_read(pagemap, address + (uintptr_t)begin * STORE_PAGE, entries)) return true;
+  for (unsigned page = 0; only && page < STORE_CHUNK; ++page)
+    if (!store_pages_has(only, begin + page)) entries[page] = 0;
   for (unsigned page = 0; page < STORE_CHUNK; ++page) {
     unsigned end = page, hole = 0;
     while (end + hole < STORE_CHUNK && hole <= SMALL_HOLE) {
@@ -116,13 +119,14 @@ void store_publish_give_up(void) {
   filling = -1;
 }
 
-store_fill store_publish_some(int file, uintptr_t address, int64_t deadline) {
-  if (filling != file) filling = file, filling_at = address, filled = 0;
+store_fill store_publish_some(int file, uintptr_t key, const store_pages* only, int64_t deadline) {
+  if (filling != file) filling = file, filling_key = key, filled = 0;
   const int fd = store_file_writer(file), pagemap = fd < 0 ? -1 : store_pagemap_open();
   bool good = fd >= 0 && pagemap >= 0;
   if (fd < 0) store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
   while (good && filled < STORE_PAGES && store_now_ns() < deadline) {
-    if (!write_chunk(fd, pagemap, address, filled)) good = store_refuse(SAMEPAGE_STORE_MEMORY);
+    if (!write_chunk(fd, pagemap, store_key_block(key), filled, only))
+      good = store_refuse(SAMEPAGE_STORE_MEMORY);
     filled += STORE_CHUNK;
     if (!store_file_claimed(file)) good = store_refuse(SAMEPAGE_STORE_BUSY);
   }
@@ -138,7 +142,7 @@ store_fill store_publish_some(int file, uintptr_t address, int64_t deadline) {
 }
 
 void store_publish_only_needed(void) {
-  if (filling >= 0 && (!store_file_claimed(filling) || store_family_file(filling_at) != filling))
+  if (filling >= 0 && (!store_file_claimed(filling) || store_family_find(filling_key) != filling))
     store_publish_give_up();
 }
 

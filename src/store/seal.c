@@ -17,71 +17,109 @@
 #include "store/statistics.h"
 #include "store/system.h"
 
-enum { STEP_NS = 7000000 };
+enum {
+  STEP_NS = 7000000,
+  WORTH_IT = 512, /* pages; fewer are not worth a further file */
+};
 
 static bool published_here[STORE_FILES];
+/* By the block's first file: it was looked for what came since, in this sealing. */
+static bool was_looked_at[STORE_FILES];
+/* What came since; of the block for which it was looked for last. */
+static store_pages came;
 
-static uintptr_t chunk_address(uintptr_t address, unsigned page) {
-  return address + (uintptr_t)page * STORE_PAGE;
+static bool has_workers;
+
+static void find_own(const uint64_t entries[STORE_CHUNK], unsigned begin, store_pages* own) {
+  *own = (store_pages){{0}};
+  for (unsigned i = 0; i < STORE_CHUNK; ++i)
+    if (store_is_private(entries[i]) && (entries[i] & STORE_MAPPED_ONCE)) store_pages_add(own, begin + i);
 }
 
-static bool find_own(int pagemap, uintptr_t address, unsigned chunk, store_pages* own) {
-  uint64_t entries[STORE_CHUNK];
-  *own = (store_pages){{0}};
-  if (pagemap < 0 || !store_pagemap_read(pagemap, chunk_address(address, chunk), entries)) return false;
-  for (unsigned i = 0; i < STORE_CHUNK; ++i)
-    if (store_is_private(entries[i]) && (entries[i] & STORE_MAPPED_ONCE)) store_pages_add(own, chunk + i);
-  return true;
+static bool is_own(uint64_t entry) {
+  return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
+}
+
+/* Of a chunk: private copies of the file's pages. */
+static void find_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK],
+                        uint64_t copies[STORE_CHUNK / 64]) {
+  const uintptr_t begin = store_blocks[file].address + (uintptr_t)chunk * STORE_PAGE,
+                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+  memset(copies, 0, STORE_CHUNK / 8);
+  if (!store_blocks[file].view) return;
+  uintptr_t last;
+  for (uintptr_t at = begin; store_batch_of_store(at, end, &at, &last); at = last)
+    for (; at < last; at += STORE_PAGE) {
+      const unsigned i = (unsigned)((at - begin) / STORE_PAGE);
+      if (is_own(entries[i]) && store_pages_has(&store_blocks[file].mapped, chunk + i))
+        copies[i / 64] |= (uint64_t)1 << (i % 64);
+    }
+}
+
+/* What a program has changed for its next workers lies in private copies of the store's pages. */
+static void map_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
+  uint64_t copies[STORE_CHUNK / 64];
+  for (int under = 0; under < store_blocks_end; ++under) {
+    if (under == file || store_blocks[under].address != store_blocks[file].address) continue;
+    find_copies(under, chunk, entries, copies);
+    store_layers_map(file, under, chunk, copies);
+  }
 }
 
 /* From this page on to the end of its chunk; returns the page that it came to. */
-static unsigned map_chunk(int file, uintptr_t address, unsigned begin, int pagemap) {
+static unsigned map_chunk(int file, unsigned begin, int pagemap) {
   const unsigned chunk = begin / STORE_CHUNK * STORE_CHUNK, end = chunk + STORE_CHUNK;
+  const uintptr_t address = store_blocks[file].address, to = address + (uintptr_t)end * STORE_PAGE;
+  uint64_t entries[STORE_CHUNK];
+  const bool known =
+      pagemap >= 0 && store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries);
   store_pages own;
-  const bool known = find_own(pagemap, address, chunk, &own);
-  uintptr_t from = chunk_address(address, begin), first, last;
-  while (store_batch_usable(from, chunk_address(address, end), &first, &last)) {
+  if (known) find_own(entries, chunk, &own);
+  uintptr_t from = address + (uintptr_t)begin * STORE_PAGE, last;
+  for (; store_batch_plain(from, to, &from, &last); from = last) {
     const size_t before = store_statistics.sealed;
-    const unsigned to = (unsigned)((last - address) / STORE_PAGE);
+    const unsigned stop = (unsigned)((last - address) / STORE_PAGE);
     const unsigned come_to =
-        store_block_map(file, (unsigned)((first - address) / STORE_PAGE), to, known ? &own : NULL);
+        store_block_map(file, (unsigned)((from - address) / STORE_PAGE), stop, known ? &own : NULL);
     if (!published_here[file]) store_statistics.found += store_statistics.sealed - before;
-    if (come_to < to) return come_to;
-    from = last;
+    if (come_to < stop) return come_to;
   }
+  if (known && store_blocks[file].key != address) map_copies(file, chunk, entries);
   return end;
 }
 
-static void finish_block(int file) {
+static void finish_file(int file) {
   store_blocks[file].sealed = true;
-  store_block_done(file);
-  if (store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) return;
-  store_block_drop(file);
-  store_file_left(file);
+  if (!store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES)) {
+    store_block_drop(file);
+    store_file_left(file);
+  } else if (store_key_number(store_blocks[file].key) == 0) {
+    store_block_done(file); /* others are mapped from in passes too */
+  }
 }
 
 /* Compares and maps what a batch allows. */
-static store_progress map_some(int file, uintptr_t address) {
+static store_progress map_some(int file, uintptr_t key) {
   store_block* block = &store_blocks[file];
-  if (!store_block_open(file, address)) return STORE_REFUSED;
+  if (!store_block_open(file, key)) return STORE_REFUSED;
   if (!store_batch_begin(STORE_BATCH_NS)) return STORE_REFUSED;
   const bool may = store_batch_may_map();
   /* What differs in a worker that was sealed in the midst of its work it has written since the fork, and may
    * have its old bytes again when that is done; so has the publisher what it has written since it copied. */
   const int pagemap = heap_generation() > 0 || published_here[file] ? store_pagemap_open() : -1;
   while (may && block->compared < STORE_PAGES && !store_batch_over())
-    block->compared = map_chunk(file, address, block->compared, pagemap);
+    block->compared = map_chunk(file, block->compared, pagemap);
   if (pagemap >= 0) store_call(SYS_close, pagemap);
   store_block_forget(file);
   store_batch_end();
   store_block_close(file); /* before the program can close it and have another file there */
   if (!may) return STORE_REFUSED;
-  if (block->compared == STORE_PAGES) finish_block(file);
+  if (block->compared == STORE_PAGES) finish_file(file);
   return STORE_MORE;
 }
 
-static store_progress fill_some(int file, uintptr_t address) {
-  switch (store_publish_some(file, address, store_now_ns() + STEP_NS)) {
+static store_progress fill_some(int file, uintptr_t key) {
+  switch (store_publish_some(file, key, store_key_number(key) ? &came : NULL, store_now_ns() + STEP_NS)) {
     case STORE_FILLED:
       published_here[file] = true;
       return STORE_MORE;
@@ -92,38 +130,31 @@ static store_progress fill_some(int file, uintptr_t address) {
   }
 }
 
-/* Once, even if all of it is plain memory again, or a layer's, and its file nobody's: pages of a layer must
- * not be mapped from a second file. */
-static bool is_sealed(uintptr_t address) {
+/* The file with this key that was sealed; or -1. Once, even if all of it is plain memory again, or a layer's,
+ * and its file nobody's: pages of a layer must not be mapped from a second file. */
+static int sealed_file(uintptr_t key) {
   for (int file = 0; file < store_blocks_end; ++file)
-    if (store_blocks[file].sealed && !store_blocks[file].layer && store_blocks[file].address == address)
-      return true;
-  return false;
+    if (store_blocks[file].sealed && store_blocks[file].key == key) return file;
+  return -1;
 }
 
-/* One step for one block. */
-static store_progress block_some(uintptr_t address, bool may_publish) {
-  if (is_sealed(address)) return STORE_DONE;
-  const int file = store_family_file(address);
-  if (file < 0) {
-    store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
-    return STORE_REFUSED;
-  }
+/* One step for one file. */
+static store_progress file_some(int file, uintptr_t key, bool may_publish) {
   /* Its file has been given up, or somebody has changed the control area, when this process was half-way. */
-  const int first = store_block_at(address);
-  if (first >= 0 && first != file) {
+  const int begun = store_block_with(key);
+  if (begun >= 0 && begun != file) {
     store_refuse(SAMEPAGE_STORE_HOLDER);
-    finish_block(first);
-    return STORE_DONE;
+    finish_file(begun);
+    return STORE_MORE;
   }
   const store_block* block = &store_blocks[file];
-  if (block->view && (block->layer || block->address != address)) {
+  if (block->view && block->key != key) {
     store_refuse(SAMEPAGE_STORE_HOLDER);
     return STORE_REFUSED;
   }
   switch (store_file_state_of(file)) {
     case STORE_PUBLISHED:
-      return map_some(file, address);
+      return map_some(file, key);
     case STORE_FREE:
       if (!may_publish || !store_file_may_be_claimed()) return STORE_WAITING;
       if (!store_has_headroom()) {
@@ -131,12 +162,103 @@ static store_progress block_some(uintptr_t address, bool may_publish) {
         return STORE_REFUSED;
       }
       if (!store_file_claim(file)) return STORE_WAITING;
-      if (store_family_file(address) == file) return fill_some(file, address);
+      if (store_family_find(key) == file) return fill_some(file, key);
       store_file_abandon(file); /* the silent publisher whose place this would take has gone on meanwhile */
       return STORE_WAITING;
     default:
-      return store_file_claimed(file) ? fill_some(file, address) : STORE_WAITING;
+      return store_file_claimed(file) ? fill_some(file, key) : STORE_WAITING;
   }
+}
+
+/* ---- what came when the block was sealed already ---- */
+
+static void add_plain(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
+  const uintptr_t begin = address + (uintptr_t)chunk * STORE_PAGE,
+                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+  uintptr_t last;
+  for (uintptr_t at = begin; store_batch_plain(at, end, &at, &last); at = last)
+    for (; at < last; at += STORE_PAGE)
+      if (is_own(entries[(at - begin) / STORE_PAGE]))
+        store_pages_add(&came, (unsigned)((at - address) / STORE_PAGE));
+}
+
+static void add_changed(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
+  uint64_t copies[STORE_CHUNK / 64];
+  for (int file = 0; file < store_blocks_end; ++file) {
+    if (store_blocks[file].address != address) continue;
+    find_copies(file, chunk, entries, copies);
+    for (unsigned i = 0; i < STORE_CHUNK; ++i)
+      if (copies[i / 64] >> (i % 64) & 1 && !store_block_is_equal(file, chunk + i))
+        store_pages_add(&came, chunk + i);
+    store_block_forget(file);
+  }
+}
+
+/* What differed when the block was sealed stays this process's. */
+static void leave_out_stored(uintptr_t address) {
+  for (int file = 0; file < store_blocks_end; ++file)
+    for (unsigned i = 0; store_blocks[file].address == address && i < STORE_PAGES / 64; ++i)
+      came.words[i] &= ~store_blocks[file].present.words[i];
+}
+
+/* STORE_MORE: enough for a file, in `came`; STORE_DONE: too little. `*all`: a batch was enough to look. */
+static store_progress look_for_more(uintptr_t address, bool* all) {
+  uint64_t entries[STORE_CHUNK];
+  const int pagemap = store_pagemap_open();
+  if (pagemap < 0) return STORE_REFUSED;
+  const bool begun = store_batch_begin(STORE_BATCH_NS);
+  unsigned chunk = 0;
+  came = (store_pages){{0}};
+  for (; begun && chunk < STORE_PAGES && !store_batch_over(); chunk += STORE_CHUNK) {
+    if (!store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries)) continue;
+    add_plain(address, chunk, entries);
+    if (has_workers) add_changed(address, chunk, entries);
+  }
+  *all = chunk == STORE_PAGES;
+  store_call(SYS_close, pagemap);
+  if (!begun) return STORE_REFUSED;
+  store_batch_end();
+  if (!has_workers) leave_out_stored(address);
+  return store_pages_drop_short_runs(&came) >= WORTH_IT ? STORE_MORE : STORE_DONE;
+}
+
+/* Publishes that in the block's next file. */
+static store_progress publish_more(uintptr_t key) {
+  const int first = sealed_file(store_key_block(key));
+  bool all;
+  if (was_looked_at[first] || !store_family_has_spare_files()) return STORE_DONE;
+  if (!store_file_may_be_claimed()) return STORE_WAITING;
+  const store_progress found = look_for_more(store_key_block(key), &all);
+  if (found == STORE_DONE) was_looked_at[first] = true;
+  if (found != STORE_MORE) return found;
+  const int file = store_family_file(key);
+  const store_progress begun = file < 0 ? STORE_DONE : file_some(file, key, true);
+  was_looked_at[first] = begun == STORE_MORE && all;
+  return begun;
+}
+
+static store_progress more_some(uintptr_t address, bool may_publish) {
+  for (uintptr_t key = address + STORE_LAYERS + 1; key <= address + STORE_LAST_FILE; ++key) {
+    const int file = store_family_find(key);
+    if ((file < 0 && !may_publish) || sealed_file(key) >= 0) continue;
+    const store_file_state state = file < 0 ? STORE_FREE : store_file_state_of(file);
+    if (state == STORE_PUBLISHED || (state == STORE_FILLING && may_publish))
+      return file_some(file, key, may_publish);
+    if (may_publish) return publish_more(key);
+  }
+  return STORE_DONE;
+}
+
+/* ---- the whole ---- */
+
+/* One step for one block. */
+static store_progress block_some(uintptr_t address, bool may_publish) {
+  if (sealed_file(address) >= 0) return more_some(address, may_publish);
+  const int file = may_publish ? store_family_file(address) : store_family_find(address);
+  if (file >= 0) return file_some(file, address, may_publish);
+  if (!may_publish) return STORE_WAITING;
+  store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
+  return STORE_REFUSED;
 }
 
 store_progress store_seal_some(bool may_publish) {
@@ -147,16 +269,36 @@ store_progress store_seal_some(bool may_publish) {
   if (may_publish) store_layers_give_up();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-  for (uintptr_t address = begin / STORE_BLOCK * STORE_BLOCK;
-       address < end && all != STORE_MORE && all != STORE_REFUSED; address += STORE_BLOCK) {
+  for (uintptr_t address = store_key_block(begin); address < end && all != STORE_MORE && all != STORE_REFUSED;
+       address += STORE_BLOCK) {
     const store_progress one = block_some(address, may_publish);
     if (one != STORE_DONE) all = one;
   }
+  if (all == STORE_DONE) memset(was_looked_at, 0, sizeof was_looked_at);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   return all;
 }
 
+size_t store_seal_own(void) {
+  uint64_t entries[STORE_CHUNK];
+  uintptr_t begin, end;
+  size_t pages = 0;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  const int pagemap = store_pagemap_open();
+  for (uintptr_t at = begin; pagemap >= 0 && at < end && store_pagemap_read(pagemap, at, entries);
+       at += (uintptr_t)STORE_CHUNK * STORE_PAGE)
+    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += is_own(entries[i]);
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
+  return pages * STORE_PAGE;
+}
+
+void store_seal_has_workers(void) {
+  has_workers = true;
+}
+
 void store_seal_forked(void) {
+  has_workers = false;
   memset(published_here, 0, sizeof published_here);
+  memset(was_looked_at, 0, sizeof was_looked_at);
   store_publish_forked();
 }

@@ -32,6 +32,7 @@ enum {
 
 static pid_t process;
 static unsigned discards;
+static _Atomic(size_t) discarded; /* bytes */
 
 pid_t store_process(void) {
   return process;
@@ -48,12 +49,12 @@ void store_process_is_forked(void) {
 
 /* ---- what malloc gives up ---- */
 
-/* The part of [begin, end) that lies in a block: pages; false if nothing of it is mapped from its file. */
+/* The part of [begin, end) that lies in a block: pages; false if there is none. */
 static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, unsigned* from, unsigned* to) {
-  if (!block->view || block->address >= end || block->address + STORE_BLOCK <= begin) return false;
+  if (block->address >= end || block->address + STORE_BLOCK <= begin) return false;
   *from = block->address > begin ? 0 : (unsigned)((begin - block->address) / STORE_PAGE);
   *to = end - block->address > STORE_BLOCK ? STORE_PAGES : (unsigned)((end - block->address) / STORE_PAGE);
-  return store_pages_any(&block->mapped, *from, *to);
+  return true;
 }
 
 bool store_discard(uintptr_t begin, size_t size) {
@@ -64,17 +65,23 @@ bool store_discard(uintptr_t begin, size_t size) {
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
   if (getpid() != process || !store_lock_in_malloc()) return false;
   for (int file = 0; file < store_blocks_end; ++file)
-    if (part_of(&store_blocks[file], begin, end, &from, &to)) {
+    if (part_of(&store_blocks[file], begin, end, &from, &to) &&
+        store_pages_any(&store_blocks[file].mapped, from, to)) {
       mapped = true;
       if (to - from < SHORT_PURGE) done = false;
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
   if (mapped && done) done = discards++ < DISCARDS_MOST;
   if (done) done = store_direct_discard(begin, size);
-  for (int file = 0; mapped && done && file < store_blocks_end; ++file)
+  for (int file = 0; done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
+  if (done) atomic_fetch_add_explicit(&discarded, size, memory_order_relaxed);
   store_unlock();
   return done;
+}
+
+size_t store_discarded(void) {
+  return atomic_load_explicit(&discarded, memory_order_relaxed);
 }
 
 /* ---- on request ---- */

@@ -438,6 +438,53 @@ TEST(Store, FreedConstantsAreZeroWhenTheyComeBackFromCalloc) {
   });
 }
 
+/// Noise that no other has, as constants.
+std::vector<unsigned char*> more_constants(std::size_t count, std::size_t size) {
+  const ConstantScope scope;
+  std::vector<unsigned char*> pieces(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = static_cast<unsigned char*>(aligned_alloc(kPage, size));
+    for (std::size_t at = 0; at < size; ++at)
+      pieces[i][at] = static_cast<unsigned char>(at * 7 + at / kPage * 13 + i + 1);
+  }
+  return pieces;
+}
+
+TEST(Store, WhatComesToASealedBlockIsSealedByTheNextSeal) {
+  in_a_process([] {
+    Constants constants;  // one block and a half
+    ASSERT_TRUE(seal()) << reasons();
+    for (std::size_t round = 1; round <= 2; ++round) {
+      const auto more = more_constants(1, std::size_t{5} << 20);
+      const std::size_t before = store_statistics().sealed;
+      ASSERT_TRUE(seal()) << reasons();
+      EXPECT_GE(store_statistics().sealed, before + (std::size_t{9} << 19));
+      EXPECT_EQ(more.front()[9 * kPage + 1], static_cast<unsigned char>((9 * kPage + 1) * 7 + 9 * 13 + 1));
+    }
+    EXPECT_EQ(constants.wrong(), 0u);
+    const std::size_t sealed = anonymous();
+    ASSERT_TRUE(reshare());
+    EXPECT_LT(anonymous(), sealed + (std::size_t{1} << 20));
+  });
+}
+
+TEST(Store, WhatComesToAddressesThatWereFreedIsSealedByTheNextSeal) {
+  in_a_process([] {
+    Constants constants;
+    auto freed = more_constants(64, std::size_t{1} << 18);
+    ASSERT_TRUE(seal()) << reasons();
+    for (unsigned char* piece : freed) free(piece);
+    ASSERT_EQ(mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0), 0);
+    const std::size_t without = store_statistics().sealed;
+    const auto anew = more_constants(64, std::size_t{1} << 18);
+    ASSERT_TRUE(seal()) << reasons();
+    EXPECT_GE(store_statistics().sealed, without + (std::size_t{14} << 20));
+    for (std::size_t i = 0; i < anew.size(); ++i)
+      ASSERT_EQ(anew[i][5 * kPage + 3], static_cast<unsigned char>((5 * kPage + 3) * 7 + 5 * 13 + i + 1));
+    EXPECT_EQ(constants.wrong(), 0u);
+  });
+}
+
 TEST(Store, UnsealMakesPrivateMemoryWithTheSameBytes) {
   in_a_process([] {
     Constants constants;

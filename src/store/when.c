@@ -39,6 +39,8 @@ enum {
   REFUSALS_MOST = 6,
   WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
   WAITINGS_MOST = 8,
+  LOOK_SHARE = 100,         /* a fork may take 1/100 of the time to look for what came */
+  NEWS_NS = 500 * MS,       /* before what others have published since is looked at */
   WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
   OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
@@ -76,14 +78,24 @@ static atomic_bool was_quiet, publishing;
 static _Atomic(int64_t) lived_on_since; /* when that was seen; 0: not yet */
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
+static _Atomic(int64_t) news_at; /* when it may be looked for what others have published since */
 /* Under the lock: */
 static unsigned waited_for_publisher; /* times in a row */
 static bool of_all;                   /* the pass that is under way */
+static size_t kept;                   /* of constants_ever: what relatives may read; */
+static size_t own_then;               /* and of constants what no file had when sealing was over */
+static int64_t look_at;               /* for what came since */
+static atomic_uint published_then;    /* by the family, when sealing was over */
 
 static size_t constants(void) {
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   return end - begin;
+}
+
+/* What there is, and what there was: it grows with all that comes, also at addresses that were freed. */
+static size_t constants_ever(void) {
+  return constants() + store_discarded();
 }
 
 /* Whether this process publishes for its workers, who have its constants by the fork. A daemon, whose parent
@@ -104,7 +116,7 @@ static bool is_young_copy(void) {
 /* Settling is found while a process allocates. A copy that has built its tables and waits does not. */
 static bool copy_is_quiet(int64_t now, bool idle) {
   if (!is_young_copy()) return false;
-  const size_t size = constants();
+  const size_t size = constants_ever();
   if (atomic_exchange(&constants_seen, size) != size) atomic_store(&grown_at, now);
   if (!idle || now - atomic_load(&grown_at) < QUIET_NS) return atomic_load(&was_quiet);
   if (atomic_load(&sealing_over) && size >= atomic_load(&constants_sealed) + store_config.minimum)
@@ -134,6 +146,9 @@ static bool is_time_to_publish(int64_t now, bool idle) {
 
 static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
+  if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
+      store_family_published() != atomic_load(&published_then))
+    atomic_store(&sealing_over, false); /* others have more */
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   const bool first = is_first();
   if (!first && now - atomic_load(&born) >= LIVES_ON_NS) {
@@ -222,6 +237,7 @@ static void seal_step(void) {
   /* A worker's constants are its parent's, who shares them by the fork already: if the parent does not
    * publish them and leaves its own, a file would only be one more copy. */
   const bool first = is_first();
+  const unsigned published = store_family_published();
   const store_progress progress = store_seal_some(first);
   if (progress != STORE_WAITING || !first)
     atomic_store(&publisher_since, 0);
@@ -230,8 +246,11 @@ static void seal_step(void) {
   switch (progress) {
     case STORE_DONE:
       atomic_store(&sealing_over, true);
+      atomic_store(&published_then, published);
+      atomic_store(&news_at, store_now_ns() + NEWS_NS);
       atomic_store(&was_quiet, false);
-      atomic_store(&constants_sealed, constants());
+      atomic_store(&constants_sealed, constants_ever());
+      if (first && atomic_load(&has_forked)) own_then = store_seal_own();
       store_pace_sealed();
       heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, true);
@@ -336,12 +355,21 @@ static bool may_purge(heap_role role, void* begin, size_t size) {
 /* ---- fork ---- */
 
 /* A program may load more for its next workers. */
-static void seal_what_came_since(void) {
-  if (!atomic_load(&sealing_over) || constants() < atomic_load(&constants_sealed) + store_config.minimum)
-    return;
+static size_t came_since_sealing(void) {
+  if (!is_first() || !atomic_load(&has_forked) || !atomic_load(&sealing_over) || store_now_ns() < look_at)
+    return 0;
+  const int64_t began = store_now_ns();
+  const size_t own = store_seal_own();
+  look_at = began + (store_now_ns() - began) * LOOK_SHARE;
+  return own < own_then + store_config.minimum ? 0 : own - own_then;
+}
+
+/* Those that it has may have become another user's, and are not to read what it publishes for others. */
+static void seal_anew(void) {
   atomic_store(&sealing_over, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
+  store_family_keep_from_relatives();
 }
 
 static void before_fork(void) {
@@ -349,10 +377,14 @@ static void before_fork(void) {
   store_lock_to_fork();
   store_direct_end();
   if (store_config.mode == STORE_AUTO && (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
-    const size_t blocks = constants() / STORE_BLOCK + 3;
+    const size_t came = came_since_sealing();
+    if (came) {
+      seal_anew();
+      kept = constants_ever() - came;
+    }
+    const size_t blocks = (constants_ever() - kept) / STORE_BLOCK + 3;
     if (store_family_make(heap_next_fork_is_copy() ? STORE_FILES : (unsigned)blocks))
       atomic_store(&store_awake, true);
-    seal_what_came_since();
   }
   errno = saved;
 }
@@ -364,6 +396,7 @@ static void in_parent(void) {
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);
+    store_seal_has_workers();
   }
   store_unlock_forked(false);
 }

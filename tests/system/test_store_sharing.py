@@ -309,6 +309,35 @@ print(child(worker), flush=True)
     assert said == ["True"] * 2
 
 
+def test_a_server_that_reloads_its_data_shares_the_new_ones_with_its_next_workers(tmp_path):
+    """They lie where the old ones were, and beside them, in blocks that are sealed."""
+    said = script(tmp_path, GIVES_BACK + r"""
+def load(seed): return [noise(seed + n, 128 << 10) for n in range(200)]
+def worker():
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        try:
+            if statistics()["sealed"] > 22 << 20: break
+        except FileNotFoundError: pass
+        time.sleep(0.05)
+    def change():
+        for table in data: dirty(table, 32)
+    while True:
+        change()
+        if (peak := anonymous()) > 22 << 20: break
+    until = time.monotonic() + 40
+    while time.monotonic() < until and anonymous() > peak - (16 << 20): time.sleep(4)
+    return time.monotonic() < until or print(peak >> 20, anonymous() >> 20, statistics(), file=sys.stderr)
+data = load(1)
+print(child(worker), flush=True)
+for seed in (1000, 2000):
+    data = None
+    data = load(seed)
+    print(child(worker), flush=True)
+""", mode="auto", seconds=300, SAMEPAGE_STORE_MIN="8M", SAMEPAGE_SETTLE="off")
+    assert said == ["True"] * 3
+
+
 def test_what_is_sealed_is_given_back_though_not_all_could_be(tmp_path):
     """Few descriptors are left, and so few files."""
     said = script(tmp_path, r"""
