@@ -79,14 +79,14 @@ static int open_held(int fd, int flags) {
   return (int)store_call(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC);
 }
 
-static void remember_file(int fd, const struct stat* status) {
-  files[file_count].fd = fd;
-  files[file_count].device = status->st_dev;
-  files[file_count].inode = status->st_ino;
-  ++file_count;
+static void remember_file(unsigned file, int fd, const struct stat* status) {
+  files[file].fd = fd;
+  files[file].device = status->st_dev;
+  files[file].inode = status->st_ino;
+  if (file == file_count) ++file_count;
 }
 
-static bool make_file(int floor) {
+static bool make_file(unsigned file, int floor) {
   const int fd = memory_file();
   if (fd < 0)
     return store_refuse(errno == EMFILE || errno == ENFILE ? SAMEPAGE_STORE_DESCRIPTORS
@@ -99,7 +99,7 @@ static bool make_file(int floor) {
     store_call(SYS_close, high);
     return store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
   }
-  remember_file(high, &status);
+  remember_file(file, high, &status);
   return true;
 }
 
@@ -109,9 +109,11 @@ static bool file_size_is_limited(void) {
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < STORE_BLOCK;
 }
 
+/* So many from the first on that this process may fill. */
 static void make_files(int floor, unsigned wanted) {
-  while (file_count < wanted && make_file(floor)) {
-  }
+  for (unsigned i = first_own; i < STORE_FILES && i - first_own < wanted; ++i)
+    if (i == file_count || (files[i].fd < 0 && !atomic_load(&control->entries[i].key)))
+      if (!make_file(i, floor)) return;
 }
 
 static bool make_own(unsigned wanted) {
@@ -120,20 +122,21 @@ static bool make_own(unsigned wanted) {
   void* area =
       mmap(NULL, STORE_CONTROL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
+  control = area;
   make_files(floor, wanted);
   if (!file_count) {
     munmap(area, STORE_CONTROL);
+    control = NULL;
     return false;
   }
-  control = area;
   maker = getpid();
   return true;
 }
 
 /* For what its maker has come to hold since; relatives that were forked before do without. */
 static void make_more(unsigned wanted) {
-  if (maker != getpid() || file_count >= wanted || file_size_is_limited()) return;
-  const int floor = descriptor_floor(wanted);
+  if (maker != getpid() || file_size_is_limited()) return;
+  const int floor = descriptor_floor(first_own + wanted);
   if (floor >= 0) make_files(floor, wanted);
 }
 
@@ -163,7 +166,7 @@ static bool join_held(const char* at) {
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)holder, first + i);
     if (stat(path, &status)) break;
-    remember_file(first + i, &status);
+    remember_file(file_count, first + i, &status);
   }
   if (mapped && file_count) return true;
   if (mapped) munmap(control, STORE_CONTROL);
@@ -173,7 +176,7 @@ static bool join_held(const char* at) {
 }
 
 bool store_family_make(unsigned blocks) {
-  const unsigned needed = first_own + 2 * blocks, wanted = needed < STORE_FILES ? needed : STORE_FILES;
+  const unsigned wanted = 2 * blocks < STORE_FILES ? 2 * blocks : STORE_FILES;
   if (control) {
     make_more(wanted);
     return true;
@@ -182,6 +185,13 @@ bool store_family_make(unsigned blocks) {
   if (!(store_config.holder && join_held(store_config.holder)) && !make_own(wanted)) return false;
   madvise(control, STORE_CONTROL, MADV_DONTDUMP);
   return true;
+}
+
+void store_family_leave_holder(void) {
+  if (!holder) return;
+  holder = 0;
+  maker = getpid();
+  for (unsigned i = 0; i < file_count; ++i) files[i].fd = -1;
 }
 
 bool store_family_exists(void) {

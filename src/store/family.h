@@ -22,6 +22,9 @@
  * so many blocks and as many layers; or adds to the files of one that it has made. True if it is in one. */
 bool store_family_make(unsigned blocks);
 bool store_family_exists(void);
+/* The launcher ends, or has ended, while this process goes on: what it publishes from here on is its own
+ * family's, to which its next store_family_make() gives files. */
+void store_family_leave_holder(void);
 
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */

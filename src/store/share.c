@@ -169,24 +169,34 @@ int samepage_reshare(void) {
   return result;
 }
 
-static bool unseal_block(int file) {
-  store_block* block = &store_blocks[file];
-  if (!block->view) return true;
-  if (!store_batch_begin(STORE_BATCH_NS)) return false;
-  bool good = true;
-  uintptr_t first = block->address, last;
-  const uintptr_t end = first + STORE_BLOCK;
-  for (; good && store_batch_of_store(first, end, &first, &last); first = last)
-    good = store_block_unmap(file, (unsigned)((first - block->address) / STORE_PAGE),
-                             (unsigned)((last - block->address) / STORE_PAGE));
-  if (store_pages_any(&block->mapped, 0, STORE_PAGES)) good = false; /* what the program has protected */
-  store_block_forget(file);
-  if (good) {
-    store_block_drop(file);
-    store_file_left(file);
+/* In a batch: from this page on, as far as that allows; false if it cannot be. */
+static bool unseal_some(int file, unsigned* page) {
+  const uintptr_t address = store_blocks[file].address;
+  for (bool good = true; *page < STORE_PAGES && !store_batch_over(); *page += STORE_CHUNK) {
+    uintptr_t first = address + (uintptr_t)*page * STORE_PAGE, last;
+    const uintptr_t end = first + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    for (; good && store_batch_of_store(first, end, &first, &last); first = last)
+      good = store_block_unmap(file, (unsigned)((first - address) / STORE_PAGE),
+                               (unsigned)((last - address) / STORE_PAGE));
+    if (!good) return false;
   }
-  store_batch_end();
-  return good;
+  return true;
+}
+
+static bool unseal_block(int file) {
+  bool good = true;
+  for (unsigned page = 0; good && store_blocks[file].view && page < STORE_PAGES;) {
+    if (!store_batch_begin(STORE_BATCH_NS)) return false;
+    good = unseal_some(file, &page);
+    store_block_forget(file);
+    store_batch_end();
+  }
+  if (!good || !store_blocks[file].view) return good;
+  if (store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
+    return false; /* what the program has protected */
+  store_block_drop(file);
+  store_file_left(file);
+  return true;
 }
 
 bool store_turn_off(void) {

@@ -98,10 +98,15 @@ static size_t constants_ever(void) {
   return constants() + store_discarded();
 }
 
+/* Its parent has gone. */
+static bool is_daemon(void) {
+  return heap_generation() > 0 && getppid() != atomic_load(&parent);
+}
+
 /* Whether this process publishes for its workers, who have its constants by the fork. A daemon, whose parent
- * has gone once it had loaded them, is the first of its workers' family. */
+ * loaded them, is the first of its workers' family. */
 static bool is_first(void) {
-  return heap_generation() == 0 || (atomic_load(&has_forked) && getppid() != atomic_load(&parent));
+  return heap_generation() == 0 || (atomic_load(&has_forked) && is_daemon());
 }
 
 static bool has_company(void) {
@@ -382,6 +387,7 @@ static void before_fork(void) {
       seal_anew();
       kept = constants_ever() - came;
     }
+    if (is_daemon()) store_family_leave_holder();
     const size_t blocks = (constants_ever() - kept) / STORE_BLOCK + 3;
     if (store_family_make(heap_next_fork_is_copy() ? STORE_FILES : (unsigned)blocks))
       atomic_store(&store_awake, true);

@@ -281,15 +281,16 @@ def gives_back(data, pages=5000):
 """
 
 
-def test_a_daemon_that_loaded_before_it_went_to_the_background_shares_with_its_workers(tmp_path):
-    """The process in which its tables came about has ended."""
+@pytest.mark.parametrize("command", [[], [SAMEPAGE, "run", "-q", "--"]], ids=["alone", "under run"])
+def test_a_daemon_that_loaded_before_it_went_to_the_background_shares_with_its_workers(tmp_path, command):
+    """The process in which its tables came about has ended, and the launcher with it."""
     said = script(tmp_path, GIVES_BACK + r"""
 data = noise()
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
 print(child(lambda: gives_back(data)), flush=True)
-""", mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M")
+""", command=command, mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M")
     assert said == ["True"]
 
 
