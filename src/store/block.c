@@ -29,6 +29,8 @@ int store_blocks_end;
 /* Pages whose bytes must survive a new mapping. */
 static unsigned char scratch[SCRATCH][STORE_PAGE] __attribute__((aligned(STORE_PAGE)));
 
+static unsigned opened;
+
 static _Atomic(int64_t) fault_ns = FAULT_NS;
 
 static unsigned char* page_at(const store_block* block, unsigned page) {
@@ -57,6 +59,8 @@ bool store_block_open(int file, uintptr_t key) {
   block->view = view;
   block->reader = reader;
   block->present = present;
+  block->held = (unsigned)store_pages_count(&present);
+  block->turn = opened++;
   block->mapped = (store_pages){{0}};
   block->compared = 0;
   block->sealed = false;

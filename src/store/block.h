@@ -14,6 +14,8 @@ typedef struct {
   const unsigned char* view;          /* NULL: the file is not mapped here */
   int reader;                         /* descriptor of the file while pages are to be mapped; -1 */
   store_pages present;                /* pages that the file holds, and malloc has not given up since */
+  unsigned held;                      /* how many it holds */
+  unsigned turn;                      /* the number of files that this process had opened before */
   store_pages mapped;                 /* pages of this block that are mapped from the file */
   unsigned compared;                  /* pages before this one were compared when the block was sealed */
   bool sealed;                        /* all of them were */

@@ -18,7 +18,8 @@
 typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED, STORE_ABANDONED } store_file_state;
 
 struct store_entry {
-  STORE_SHARED(uintptr_t) key;    /* key.h; 0: the file is nobody's yet. Never changes after */
+  /* key.h; 0: the file is nobody's yet. Its maker may take it back. */
+  STORE_SHARED(uintptr_t) key;
   STORE_SHARED(int) publisher;    /* PID */
   STORE_SHARED(int64_t) heard_ms; /* from it */
   STORE_SHARED(unsigned) state;   /* store_file_state */

@@ -43,9 +43,9 @@ static struct {
   int fd; /* the holder's; -1: closed */
   dev_t device;
   ino_t inode;
+  bool inherited; /* by relatives who are not to read what this process publishes now */
 } files[STORE_FILES];
 static unsigned file_count;
-static unsigned first_own; /* those before it does not fill */
 
 static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
@@ -83,6 +83,7 @@ static void remember_file(unsigned file, int fd, const struct stat* status) {
   files[file].fd = fd;
   files[file].device = status->st_dev;
   files[file].inode = status->st_ino;
+  files[file].inherited = false;
   if (file == file_count) ++file_count;
 }
 
@@ -109,11 +110,14 @@ static bool file_size_is_limited(void) {
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < STORE_BLOCK;
 }
 
-/* So many from the first on that this process may fill. */
+/* So many that this process may fill, or has filled, and that those have whom it forks from here on. */
 static void make_files(int floor, unsigned wanted) {
-  for (unsigned i = first_own; i < STORE_FILES && i - first_own < wanted; ++i)
+  for (unsigned i = 0, have = 0; i < STORE_FILES && have < wanted; ++i) {
+    if (i < file_count && files[i].inherited) continue;
     if (i == file_count || (files[i].fd < 0 && !atomic_load(&control->entries[i].key)))
       if (!make_file(i, floor)) return;
+    ++have;
+  }
 }
 
 static bool make_own(unsigned wanted) {
@@ -136,7 +140,7 @@ static bool make_own(unsigned wanted) {
 /* For what its maker has come to hold since; relatives that were forked before do without. */
 static void make_more(unsigned wanted) {
   if (maker != getpid() || file_size_is_limited()) return;
-  const int floor = descriptor_floor(first_own + wanted);
+  const int floor = descriptor_floor(wanted);
   if (floor >= 0) make_files(floor, wanted);
 }
 
@@ -235,8 +239,9 @@ int store_family_find(uintptr_t key) {
 /* Who takes one that another takes for the same key at that moment has that one's. */
 int store_family_file(uintptr_t key) {
   const int found = store_family_find(key);
-  for (unsigned i = first_own; found < 0 && control && i < file_count; ++i) {
+  for (unsigned i = 0; found < 0 && control && i < file_count; ++i) {
     uintptr_t there = 0;
+    if (files[i].inherited || files[i].fd < 0) continue;
     if (atomic_compare_exchange_strong(&control->entries[i].key, &there, key) ||
         (there == key && is_of_use((int)i)))
       return (int)i;
@@ -245,7 +250,22 @@ int store_family_file(uintptr_t key) {
 }
 
 void store_family_keep_from_relatives(void) {
-  if (maker == getpid()) first_own = file_count;
+  if (maker != getpid()) return;
+  for (unsigned i = 0; i < file_count; ++i)
+    if (atomic_load(&control->entries[i].key))
+      files[i].inherited = true;
+    else
+      store_file_close((int)i); /* make_files puts another one there */
+}
+
+void store_family_reuse(int file) {
+  struct store_entry* entry = &control->entries[file];
+  if (maker != getpid()) return;
+  store_file_close(file);
+  atomic_store(&entry->publisher, 0);
+  atomic_store(&entry->left, 0);
+  atomic_store(&entry->state, STORE_FREE);
+  atomic_store(&entry->key, 0);
 }
 
 uintptr_t store_file_key(int file) {
@@ -277,7 +297,7 @@ bool store_file_claim(int file) {
   struct store_entry* entry = &control->entries[file];
   int filling = atomic_load(&control->filling), publisher = atomic_load(&entry->publisher),
       own = (int)getpid();
-  if (file < (int)first_own || is_taken(filling) || (publisher && !is_gone(file))) return false;
+  if (files[file].inherited || is_taken(filling) || (publisher && !is_gone(file))) return false;
   atomic_store(&entry->heard_ms, now_ms());
   if (!atomic_compare_exchange_strong(&entry->publisher, &publisher, own)) return false;
   unsigned state = STORE_FREE;
@@ -316,6 +336,12 @@ static int open_verified(int file, int flags) {
 int store_file_held(int file) {
   const int fd = files[file].fd;
   return !holder && fd >= 0 && is_file(fd, file) ? fd : -1;
+}
+
+bool store_file_is_known(int file) {
+  if (holder) return true;
+  const int fd = store_file_held(file);
+  return fd >= 0 && (store_call(SYS_fcntl, fd, F_GET_SEALS) & F_SEAL_WRITE);
 }
 
 int store_file_writer(int file) {

@@ -43,6 +43,9 @@ unsigned store_family_published(void);
 /* What this process publishes from here on, relatives that it has forked cannot read: they may have become
  * another user's. Only in a family of its own. */
 void store_family_keep_from_relatives(void);
+/* This process has left the file, which may be another one from here on: relatives know theirs by its inode.
+ */
+void store_family_reuse(int file);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle
@@ -57,6 +60,8 @@ int store_file_writer(int file);
 /* The descriptor that this process itself holds, verified to be the file, not to be closed; -1. Needs neither
  * /proc nor a free descriptor. */
 int store_file_held(int file);
+/* Whether this process can open it, as far as can be seen: it has it from where the family has. */
+bool store_file_is_known(int file);
 /* Seals the file and tells the family. */
 bool store_file_publish(int file);
 /* Gives a claim up, this process's or a dead one's: what was written goes back at once, nobody will ever map

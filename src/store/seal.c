@@ -11,16 +11,14 @@
 #include "store/direct.h"
 #include "store/family.h"
 #include "store/headroom.h"
+#include "store/later.h"
 #include "store/layers.h"
 #include "store/pagemap.h"
 #include "store/publish.h"
 #include "store/statistics.h"
 #include "store/system.h"
 
-enum {
-  STEP_NS = 7000000,
-  WORTH_IT = 512, /* pages; fewer are not worth a further file */
-};
+enum { STEP_NS = 7000000 };
 
 static bool published_here[STORE_FILES];
 /* By the block's first file: it was looked for what came since, in this sealing. */
@@ -28,42 +26,12 @@ static bool was_looked_at[STORE_FILES];
 /* What came since; of the block for which it was looked for last. */
 static store_pages came;
 
-static bool has_workers;
+static bool has_later; /* some block has a further file */
 
 static void find_own(const uint64_t entries[STORE_CHUNK], unsigned begin, store_pages* own) {
   *own = (store_pages){{0}};
   for (unsigned i = 0; i < STORE_CHUNK; ++i)
     if (store_is_private(entries[i]) && (entries[i] & STORE_MAPPED_ONCE)) store_pages_add(own, begin + i);
-}
-
-static bool is_own(uint64_t entry) {
-  return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
-}
-
-/* Of a chunk: private copies of the file's pages. */
-static void find_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK],
-                        uint64_t copies[STORE_CHUNK / 64]) {
-  const uintptr_t begin = store_blocks[file].address + (uintptr_t)chunk * STORE_PAGE,
-                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
-  memset(copies, 0, STORE_CHUNK / 8);
-  if (!store_blocks[file].view) return;
-  uintptr_t last;
-  for (uintptr_t at = begin; store_batch_of_store(at, end, &at, &last); at = last)
-    for (; at < last; at += STORE_PAGE) {
-      const unsigned i = (unsigned)((at - begin) / STORE_PAGE);
-      if (is_own(entries[i]) && store_pages_has(&store_blocks[file].mapped, chunk + i))
-        copies[i / 64] |= (uint64_t)1 << (i % 64);
-    }
-}
-
-/* What a program has changed for its next workers lies in private copies of the store's pages. */
-static void map_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
-  uint64_t copies[STORE_CHUNK / 64];
-  for (int under = 0; under < store_blocks_end; ++under) {
-    if (under == file || store_blocks[under].address != store_blocks[file].address) continue;
-    find_copies(under, chunk, entries, copies);
-    store_layers_map(file, under, chunk, copies);
-  }
 }
 
 /* From this page on to the end of its chunk; returns the page that it came to. */
@@ -84,7 +52,7 @@ static unsigned map_chunk(int file, unsigned begin, int pagemap) {
     if (!published_here[file]) store_statistics.found += store_statistics.sealed - before;
     if (come_to < stop) return come_to;
   }
-  if (known && store_blocks[file].key != address) map_copies(file, chunk, entries);
+  if (known && store_blocks[file].key != address) store_later_map_copies(file, chunk, entries);
   return end;
 }
 
@@ -95,6 +63,8 @@ static void finish_file(int file) {
     store_file_left(file);
   } else if (store_key_number(store_blocks[file].key) == 0) {
     store_block_done(file); /* others are mapped from in passes too */
+  } else {
+    has_later = true;
   }
 }
 
@@ -172,88 +142,58 @@ static store_progress file_some(int file, uintptr_t key, bool may_publish) {
 
 /* ---- what came when the block was sealed already ---- */
 
-static void add_plain(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
-  const uintptr_t begin = address + (uintptr_t)chunk * STORE_PAGE,
-                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
-  uintptr_t last;
-  for (uintptr_t at = begin; store_batch_plain(at, end, &at, &last); at = last)
-    for (; at < last; at += STORE_PAGE)
-      if (is_own(entries[(at - begin) / STORE_PAGE]))
-        store_pages_add(&came, (unsigned)((at - address) / STORE_PAGE));
-}
-
-static void add_changed(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
-  uint64_t copies[STORE_CHUNK / 64];
-  for (int file = 0; file < store_blocks_end; ++file) {
-    if (store_blocks[file].address != address) continue;
-    find_copies(file, chunk, entries, copies);
-    for (unsigned i = 0; i < STORE_CHUNK; ++i)
-      if (copies[i / 64] >> (i % 64) & 1 && !store_block_is_equal(file, chunk + i))
-        store_pages_add(&came, chunk + i);
-    store_block_forget(file);
-  }
-}
-
-/* What differed when the block was sealed stays this process's. */
-static void leave_out_stored(uintptr_t address) {
-  for (int file = 0; file < store_blocks_end; ++file)
-    for (unsigned i = 0; store_blocks[file].address == address && i < STORE_PAGES / 64; ++i)
-      came.words[i] &= ~store_blocks[file].present.words[i];
-}
-
-/* STORE_MORE: enough for a file, in `came`; STORE_DONE: too little. `*all`: a batch was enough to look. */
-static store_progress look_for_more(uintptr_t address, bool* all) {
-  uint64_t entries[STORE_CHUNK];
-  const int pagemap = store_pagemap_open();
-  if (pagemap < 0) return STORE_REFUSED;
-  const bool begun = store_batch_begin(STORE_BATCH_NS);
-  unsigned chunk = 0;
-  came = (store_pages){{0}};
-  for (; begun && chunk < STORE_PAGES && !store_batch_over(); chunk += STORE_CHUNK) {
-    if (!store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries)) continue;
-    add_plain(address, chunk, entries);
-    if (has_workers) add_changed(address, chunk, entries);
-  }
-  *all = chunk == STORE_PAGES;
-  store_call(SYS_close, pagemap);
-  if (!begun) return STORE_REFUSED;
-  store_batch_end();
-  if (!has_workers) leave_out_stored(address);
-  return store_pages_drop_short_runs(&came) >= WORTH_IT ? STORE_MORE : STORE_DONE;
-}
-
-/* Publishes that in the block's next file. */
-static store_progress publish_more(uintptr_t key) {
-  const int first = sealed_file(store_key_block(key));
+/* In the block's next file. */
+static store_progress publish_later(uintptr_t key) {
+  const uintptr_t address = store_key_block(key);
+  const int first = sealed_file(address);
   bool all;
   if (was_looked_at[first] || !store_family_has_spare_files()) return STORE_DONE;
   if (!store_file_may_be_claimed()) return STORE_WAITING;
-  const store_progress found = look_for_more(store_key_block(key), &all);
-  if (found == STORE_DONE) was_looked_at[first] = true;
-  if (found != STORE_MORE) return found;
+  if (!store_later_find(address, &came, &all)) return STORE_REFUSED;
+  if (!store_pages_any(&came, 0, STORE_PAGES)) {
+    was_looked_at[first] = true;
+    return STORE_DONE;
+  }
   const int file = store_family_file(key);
   const store_progress begun = file < 0 ? STORE_DONE : file_some(file, key, true);
   was_looked_at[first] = begun == STORE_MORE && all;
   return begun;
 }
 
-static store_progress more_some(uintptr_t address, bool may_publish) {
+/* Its maker may have put another one in the place of a file that this process has. */
+static bool is_anothers(int file, uintptr_t key) {
+  return (store_blocks[file].view && store_blocks[file].key != key) ||
+         (store_file_state_of(file) == STORE_PUBLISHED && !store_file_is_known(file));
+}
+
+static store_progress later_some(uintptr_t address, bool may_publish) {
   for (uintptr_t key = address + STORE_LAYERS + 1; key <= address + STORE_LAST_FILE; ++key) {
     const int file = store_family_find(key);
-    if ((file < 0 && !may_publish) || sealed_file(key) >= 0) continue;
+    if (file < 0 ? !may_publish : is_anothers(file, key)) continue;
+    if (sealed_file(key) >= 0) continue;
     const store_file_state state = file < 0 ? STORE_FREE : store_file_state_of(file);
     if (state == STORE_PUBLISHED || (state == STORE_FILLING && may_publish))
       return file_some(file, key, may_publish);
-    if (may_publish) return publish_more(key);
+    if (may_publish) return publish_later(key);
   }
   return STORE_DONE;
+}
+
+static store_progress let_go_some(int file) {
+  bool done;
+  if (!store_later_let_go(file, &done)) return STORE_REFUSED;
+  if (done) finish_file(file);
+  return STORE_MORE;
 }
 
 /* ---- the whole ---- */
 
 /* One step for one block. */
 static store_progress block_some(uintptr_t address, bool may_publish) {
-  if (sealed_file(address) >= 0) return more_some(address, may_publish);
+  if (sealed_file(address) >= 0) {
+    const int superseded = has_later ? store_later_superseded(address) : -1;
+    return superseded >= 0 ? let_go_some(superseded) : later_some(address, may_publish);
+  }
   const int file = may_publish ? store_family_file(address) : store_family_find(address);
   if (file >= 0) return file_some(file, address, may_publish);
   if (!may_publish) return STORE_WAITING;
@@ -279,25 +219,17 @@ store_progress store_seal_some(bool may_publish) {
   return all;
 }
 
-size_t store_seal_own(void) {
-  uint64_t entries[STORE_CHUNK];
-  uintptr_t begin, end;
-  size_t pages = 0;
-  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
-  const int pagemap = store_pagemap_open();
-  for (uintptr_t at = begin; pagemap >= 0 && at < end && store_pagemap_read(pagemap, at, entries);
-       at += (uintptr_t)STORE_CHUNK * STORE_PAGE)
-    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += is_own(entries[i]);
-  if (pagemap >= 0) store_call(SYS_close, pagemap);
-  return pages * STORE_PAGE;
-}
-
-void store_seal_has_workers(void) {
-  has_workers = true;
+void store_seal_reuse_files(void) {
+  for (int file = 0; file < store_blocks_end; ++file) {
+    store_block* block = &store_blocks[file];
+    if (block->view || !block->sealed || block->key == block->address) continue;
+    block->sealed = false;
+    store_family_reuse(file);
+  }
 }
 
 void store_seal_forked(void) {
-  has_workers = false;
+  store_later_forked();
   memset(published_here, 0, sizeof published_here);
   memset(was_looked_at, 0, sizeof was_looked_at);
   store_publish_forked();

@@ -2,7 +2,6 @@
  * steps of some milliseconds. Under the store's lock. */
 #pragma once
 #include <stdbool.h>
-#include <stddef.h>
 
 typedef enum {
   STORE_DONE,    /* nothing is left to do */
@@ -13,9 +12,6 @@ typedef enum {
 
 /* Without `may_publish` it maps what others have published, and waits for the rest. */
 store_progress store_seal_some(bool may_publish);
-/* Bytes of this process's constants that no file has: never sealed, or changed since. Reads its page tables.
- */
-size_t store_seal_own(void);
-/* What this process has is its workers' too, by the fork, and may be published for those to come. */
-void store_seal_has_workers(void);
+/* Further files that this process has left may be another block's from here on. */
+void store_seal_reuse_files(void);
 void store_seal_forked(void); /* in the child */

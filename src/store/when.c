@@ -19,6 +19,7 @@
 #include "store/direct.h"
 #include "store/family.h"
 #include "store/idle.h"
+#include "store/later.h"
 #include "store/layers.h"
 #include "store/lock.h"
 #include "store/pace.h"
@@ -255,7 +256,7 @@ static void seal_step(void) {
       atomic_store(&news_at, store_now_ns() + NEWS_NS);
       atomic_store(&was_quiet, false);
       atomic_store(&constants_sealed, constants_ever());
-      if (first && atomic_load(&has_forked)) own_then = store_seal_own();
+      if (first && atomic_load(&has_forked)) own_then = store_later_own();
       store_pace_sealed();
       heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, true);
@@ -364,7 +365,7 @@ static size_t came_since_sealing(void) {
   if (!is_first() || !atomic_load(&has_forked) || !atomic_load(&sealing_over) || store_now_ns() < look_at)
     return 0;
   const int64_t began = store_now_ns();
-  const size_t own = store_seal_own();
+  const size_t own = store_later_own();
   look_at = began + (store_now_ns() - began) * LOOK_SHARE;
   return own < own_then + store_config.minimum ? 0 : own - own_then;
 }
@@ -375,6 +376,7 @@ static void seal_anew(void) {
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
   store_family_keep_from_relatives();
+  store_seal_reuse_files();
 }
 
 static void before_fork(void) {
@@ -402,7 +404,7 @@ static void in_parent(void) {
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);
-    store_seal_has_workers();
+    store_later_has_workers();
   }
   store_unlock_forked(false);
 }

@@ -1,0 +1,155 @@
+#define _GNU_SOURCE
+#include "store/later.h"
+
+#include <string.h>
+
+#include "heap/phase.h"
+#include "heap/window.h"
+#include "store/batch.h"
+#include "store/block.h"
+#include "store/layers.h"
+#include "store/pagemap.h"
+#include "store/system.h"
+
+enum { WORTH_IT = 512 }; /* pages; fewer are not worth a further file */
+
+static bool has_workers;
+
+static bool is_own(uint64_t entry) {
+  return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
+}
+
+size_t store_later_own(void) {
+  uint64_t entries[STORE_CHUNK];
+  uintptr_t begin, end;
+  size_t pages = 0;
+  heap_range_bounds(HEAP_CONSTANT, &begin, &end);
+  const int pagemap = store_pagemap_open();
+  for (uintptr_t at = begin; pagemap >= 0 && at < end && store_pagemap_read(pagemap, at, entries);
+       at += (uintptr_t)STORE_CHUNK * STORE_PAGE)
+    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += is_own(entries[i]);
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
+  return pages * STORE_PAGE;
+}
+
+/* Of a chunk: private copies of the file's pages. */
+static void find_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK],
+                        uint64_t copies[STORE_CHUNK / 64]) {
+  const uintptr_t begin = store_blocks[file].address + (uintptr_t)chunk * STORE_PAGE,
+                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+  memset(copies, 0, STORE_CHUNK / 8);
+  if (!store_blocks[file].view) return;
+  uintptr_t last;
+  for (uintptr_t at = begin; store_batch_of_store(at, end, &at, &last); at = last)
+    for (; at < last; at += STORE_PAGE) {
+      const unsigned i = (unsigned)((at - begin) / STORE_PAGE);
+      if (is_own(entries[i]) && store_pages_has(&store_blocks[file].mapped, chunk + i))
+        copies[i / 64] |= (uint64_t)1 << (i % 64);
+    }
+}
+
+void store_later_map_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK]) {
+  uint64_t copies[STORE_CHUNK / 64];
+  for (int under = 0; under < store_blocks_end; ++under) {
+    if (under == file || store_blocks[under].address != store_blocks[file].address) continue;
+    find_copies(under, chunk, entries, copies);
+    store_layers_map(file, under, chunk, copies);
+  }
+}
+
+/* ---- what is to be published ---- */
+
+static void add_plain(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK],
+                      store_pages* came) {
+  const uintptr_t begin = address + (uintptr_t)chunk * STORE_PAGE,
+                  end = begin + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+  uintptr_t last;
+  for (uintptr_t at = begin; store_batch_plain(at, end, &at, &last); at = last)
+    for (; at < last; at += STORE_PAGE)
+      if (is_own(entries[(at - begin) / STORE_PAGE]))
+        store_pages_add(came, (unsigned)((at - address) / STORE_PAGE));
+}
+
+static void add_changed(uintptr_t address, unsigned chunk, const uint64_t entries[STORE_CHUNK],
+                        store_pages* came) {
+  uint64_t copies[STORE_CHUNK / 64];
+  for (int file = 0; file < store_blocks_end; ++file) {
+    if (store_blocks[file].address != address) continue;
+    find_copies(file, chunk, entries, copies);
+    for (unsigned i = 0; i < STORE_CHUNK; ++i)
+      if (copies[i / 64] >> (i % 64) & 1 && !store_block_is_equal(file, chunk + i))
+        store_pages_add(came, chunk + i);
+    store_block_forget(file);
+  }
+}
+
+/* What differed when the block was sealed stays this process's. */
+static void leave_out_stored(uintptr_t address, store_pages* came) {
+  for (int file = 0; file < store_blocks_end; ++file)
+    for (unsigned i = 0; store_blocks[file].address == address && i < STORE_PAGES / 64; ++i)
+      came->words[i] &= ~store_blocks[file].present.words[i];
+}
+
+bool store_later_find(uintptr_t address, store_pages* came, bool* all) {
+  uint64_t entries[STORE_CHUNK];
+  *came = (store_pages){{0}};
+  const int pagemap = store_pagemap_open();
+  if (pagemap < 0) return false;
+  const bool begun = store_batch_begin(STORE_BATCH_NS);
+  unsigned chunk = 0;
+  for (; begun && chunk < STORE_PAGES && !store_batch_over(); chunk += STORE_CHUNK) {
+    if (!store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries)) continue;
+    add_plain(address, chunk, entries, came);
+    if (has_workers) add_changed(address, chunk, entries, came);
+  }
+  if (begun) store_batch_end();
+  store_call(SYS_close, pagemap);
+  *all = chunk == STORE_PAGES;
+  if (!has_workers) leave_out_stored(address, came);
+  if (store_pages_drop_short_runs(came) < WORTH_IT) *came = (store_pages){{0}};
+  return begun;
+}
+
+/* ---- what is left of earlier files ---- */
+
+static bool is_superseded(const store_block* block) {
+  if (!block->view || !block->sealed || store_pages_count(&block->mapped) >= block->held / 2) return false;
+  for (int other = 0; other < store_blocks_end; ++other)
+    if (store_block_is_over(&store_blocks[other], block->address) && store_blocks[other].sealed &&
+        store_blocks[other].turn > block->turn)
+      return true;
+  return false;
+}
+
+int store_later_superseded(uintptr_t address) {
+  if (!has_workers && heap_generation() == 0) return -1; /* a copy has had a part of it from the beginning */
+  for (int file = 0; file < store_blocks_end; ++file)
+    if (store_blocks[file].address == address && is_superseded(&store_blocks[file])) return file;
+  return -1;
+}
+
+bool store_later_let_go(int file, bool* done) {
+  const uintptr_t address = store_blocks[file].address, end = address + STORE_BLOCK;
+  if (!store_batch_begin(STORE_BATCH_NS)) return false;
+  uintptr_t at = address, last;
+  bool good = true, over = false;
+  for (; good && !over && store_batch_of_store(at, end, &at, &last); at = last, over = store_batch_over()) {
+    if (last - at > (uintptr_t)STORE_CHUNK * STORE_PAGE) last = at + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    good = store_block_unmap(file, (unsigned)((at - address) / STORE_PAGE),
+                             (unsigned)((last - address) / STORE_PAGE));
+  }
+  store_batch_end();
+  *done = good && !over;
+  if (*done) store_blocks[file].held = 0; /* what is left the program has protected */
+  return good;
+}
+
+/* ---- fork ---- */
+
+void store_later_has_workers(void) {
+  has_workers = true;
+}
+
+void store_later_forked(void) {
+  has_workers = false;
+}

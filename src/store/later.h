@@ -1,0 +1,32 @@
+/* What came when its block was sealed already, beside what its files have or at addresses that were freed;
+ * and of a process that has workers what it has changed since, for those to come, who have it by the fork. It
+ * goes to further files of the block, numbered on (key.h).
+ *
+ * Under the store's lock. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/pages.h"
+
+/* Bytes of this process's constants that no file has. Reads its page tables. */
+size_t store_later_own(void);
+
+/* In a batch of its own: what of it there is in a block, or nothing if that is not worth a file. False if no
+ * batch could be had; `*all`: it was enough to look at the whole block. */
+bool store_later_find(uintptr_t address, store_pages* came, bool* all);
+
+/* In a batch: private copies of other files' pages, of a chunk with these entries of pagemap, are mapped from
+ * the further file `file` where they are equal. */
+void store_later_map_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK]);
+
+/* A file of this block of which later ones have most by now, so that its memory is not kept for the rest; -1.
+ */
+int store_later_superseded(uintptr_t address);
+/* In a batch of its own: makes the rest plain memory. False if it cannot be. */
+bool store_later_let_go(int file, bool* done);
+
+/* In a parent, after a fork; in a child. */
+void store_later_has_workers(void);
+void store_later_forked(void);
