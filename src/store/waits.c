@@ -110,6 +110,16 @@ static struct timespec time_of(int64_t ns) {
   return (struct timespec){ns / 1000000000, ns % 1000000000};
 }
 
+static bool is_a_time(const struct timespec* time) {
+  return time && time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000 &&
+         (time->tv_sec || time->tv_nsec);
+}
+
+static int64_t length_of(const struct timespec* time) {
+  return time->tv_sec > 1000000000 ? (int64_t)1000000000 * 1000000000
+                                   : time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
 /* A part of the wait, and no longer than the whole; `until`: store_now_ns(); or -1. */
 static struct timespec slice_of(int milliseconds, int64_t until) {
   const int64_t slice = milliseconds * INT64_C(1000000), left = until < 0 ? slice : until - store_now_ns();
@@ -210,6 +220,19 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
   return wait_idly(&polled.wait) ? found : next(fds, count, left_of(timeout, began));
 }
 
+/* With other signals while it waits it is libc's alone. */
+EXPORT int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* signals) {
+  LIBC(ppoll);
+  if (!awake() || signals || (timeout && !is_a_time(timeout))) return next(fds, count, timeout, signals);
+  const int64_t began = store_now_ns(), length = timeout ? length_of(timeout) : -1;
+  int found = 0;
+  const struct polled polled = {wait_of(poll_once, length, began, &found), fds, count};
+  if (wait_idly(&polled.wait)) return found;
+  const int64_t left = length - (store_now_ns() - began);
+  const struct timespec rest = time_of(left > 0 ? left : 0);
+  return next(fds, count, timeout ? &rest : NULL, NULL);
+}
+
 struct epolled {
   struct wait wait;
   int fd;
@@ -245,7 +268,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
              : next(fd, events, most, timeout);
 }
 
-/* libuv waits so. With other signals while it waits it is libc's alone. */
+/* libuv waits so. */
 EXPORT int epoll_pwait(int fd, struct epoll_event* events, int most, int timeout, const sigset_t* signals) {
   LIBC(epoll_pwait);
   int found = 0;
@@ -358,34 +381,71 @@ EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
 
 /* ---- semaphores ---- */
 
+static int wait_for_semaphore(sem_t* semaphore, clockid_t clock, const struct timespec* until) {
+  LIBC(sem_clockwait);
+  return next(semaphore, clock, until);
+}
+
 struct semaphore {
   sem_t* itself;
   bool* taken;
+  clockid_t clock;
+  const struct timespec* until; /* by that clock; NULL: for ever */
 };
 
-/* Takes it, if it can be had in that time. Not to be cancelled here: libc's own call will be. */
-static bool is_taken(const void* wait, int milliseconds) {
-  const struct semaphore* semaphore = wait;
-  if (*semaphore->taken) return true;
-  const int64_t until = store_now_ns() + milliseconds * INT64_C(1000000);
-  const struct timespec time = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+static int64_t left_until(clockid_t clock, const struct timespec* until) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  const int64_t seconds = until->tv_sec - now.tv_sec;
+  return seconds > 1000000000 ? INT64_MAX : seconds * 1000000000 + until->tv_nsec - now.tv_nsec;
+}
+
+/* Takes it, if it can be had in that time. Not to be cancelled here: libc's own call will be, and tells when
+ * the time is over. */
+static bool is_taken_or_over(const void* wait, int milliseconds) {
+  const struct semaphore* it = wait;
+  if (*it->taken) return true;
+  const int64_t slice = milliseconds * INT64_C(1000000),
+                left = it->until ? left_until(it->clock, it->until) : INT64_MAX;
+  const int64_t length = left < slice ? left : slice;
+  const struct timespec end = time_of(store_now_ns() + length);
   int before;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-  *semaphore->taken = (milliseconds ? sem_clockwait(semaphore->itself, CLOCK_MONOTONIC, &time)
-                                    : sem_trywait(semaphore->itself)) == 0;
+  *it->taken =
+      (length > 0 ? wait_for_semaphore(it->itself, CLOCK_MONOTONIC, &end) : sem_trywait(it->itself)) == 0;
   pthread_setcancelstate(before, NULL);
-  return *semaphore->taken;
+  return *it->taken || left <= slice;
+}
+
+/* False: libc's own call is to wait on; else *result is what the call returns, with errno. */
+static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* until, int* result) {
+  if (!awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
+  bool taken = false;
+  const bool goes_on =
+      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until}, true);
+  *result = taken ? 0 : -1;
+  return taken || !goes_on;
 }
 
 EXPORT int sem_wait(sem_t* semaphore) {
   LIBC(sem_wait);
-  bool taken = false;
-  if (awake()) {
-    const bool goes_on = store_idle(is_taken, &(struct semaphore){semaphore, &taken}, true);
-    if (taken) return 0;
-    if (!goes_on) return -1;
-  }
-  return next(semaphore);
+  int result;
+  return take_idly(semaphore, CLOCK_MONOTONIC, NULL, &result) ? result : next(semaphore);
+}
+
+EXPORT int sem_timedwait(sem_t* restrict semaphore, const struct timespec* restrict until) {
+  LIBC(sem_timedwait);
+  int result;
+  return take_idly(semaphore, CLOCK_REALTIME, until, &result) ? result : next(semaphore, until);
+}
+
+/* Another clock is libc's to refuse. */
+EXPORT int sem_clockwait(sem_t* restrict semaphore, clockid_t clock, const struct timespec* restrict until) {
+  LIBC(sem_clockwait);
+  int result;
+  return (clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME) && take_idly(semaphore, clock, until, &result)
+             ? result
+             : next(semaphore, clock, until);
 }
 
 /* ---- sleeping ---- */
@@ -405,8 +465,7 @@ static bool is_over(const void* wait, int milliseconds) {
 /* Works in a sleep of this length and takes from it the time that has passed. */
 static bool idle_for(struct timespec* length, struct timespec* left) {
   const int64_t began = store_now_ns();
-  const int64_t whole = length->tv_sec > 1000000000 ? (int64_t)1000000000 * 1000000000
-                                                    : length->tv_sec * 1000000000 + length->tv_nsec;
+  const int64_t whole = length_of(length);
   const int64_t until = (began + whole) / 1000000;
   const bool slept = store_idle(is_over, &until, false);
   int64_t rest = whole - (store_now_ns() - began);
@@ -415,11 +474,6 @@ static bool idle_for(struct timespec* length, struct timespec* left) {
   length->tv_nsec = rest % 1000000000;
   if (!slept && left) *left = *length;
   return slept;
-}
-
-static bool is_a_time(const struct timespec* time) {
-  return time && time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000 &&
-         (time->tv_sec || time->tv_nsec);
 }
 
 EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {

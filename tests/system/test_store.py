@@ -256,6 +256,12 @@ def test_a_wait_that_the_store_works_in_behaves_as_any(tmp_path):
     assert script(tmp_path, r"""
 import errno, select
 data = noise()
+def timespec(seconds, nanoseconds=None):
+    return (ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9) if nanoseconds is None else nanoseconds)
+semaphore = (ctypes.c_char * 32)()
+libc.sem_init(semaphore, 0, 0)
+held = threading.Lock()
+held.acquire()
 def near(began, seconds):
     return seconds <= time.monotonic() - began < seconds + 0.25 or time.monotonic() - began
 def times(seconds):
@@ -263,7 +269,10 @@ def times(seconds):
     here, there = os.pipe()
     for wait in (lambda: select.select([here], [], [], seconds) == ([], [], []),
                  lambda: (polled := select.poll(), polled.register(here), polled.poll(seconds * 1000))[2] == [],
-                 lambda: (events := select.epoll(), events.register(here), events.poll(seconds))[2] == []):
+                 lambda: (events := select.epoll(), events.register(here), events.poll(seconds))[2] == [],
+                 lambda: libc.ppoll((ctypes.c_int * 2)(here, 1), 1, timespec(seconds), None) == 0,
+                 lambda: not held.acquire(timeout=seconds),
+                 lambda: libc.sem_timedwait(semaphore, timespec(time.time() + seconds)) == -1 and ctypes.get_errno() == errno.ETIMEDOUT):
         dirty(data, 5000)
         began = time.monotonic()
         found += [wait(), near(began, seconds)]
@@ -275,7 +284,22 @@ def signals(after):
     signal.setitimer(signal.ITIMER_REAL, after)
     began = time.monotonic()
     result = libc.poll(None, 0, -1)      # which Python's own would begin again
-    return [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
+    found = [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
+    libc.siginterrupt(signal.SIGALRM, 1)
+    dirty(data, 5000)
+    signal.setitimer(signal.ITIMER_REAL, after)
+    began = time.monotonic()
+    result = libc.sem_clockwait(semaphore, time.CLOCK_MONOTONIC, timespec(began + 5))
+    return found + [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
+def semaphores(after):
+    "Taken in time, taken at once though the time is over, refused for a time that is none."
+    dirty(data, 5000)
+    threading.Timer(after, lambda: libc.sem_post(semaphore)).start()
+    began = time.monotonic()
+    found = [libc.sem_clockwait(semaphore, time.CLOCK_MONOTONIC, timespec(began + 5)) == 0, near(began, after)]
+    libc.sem_post(semaphore)
+    found += [libc.sem_timedwait(semaphore, timespec(1)) == 0]
+    return found + [libc.sem_timedwait(semaphore, timespec(1, 1 << 30)) == -1 and ctypes.get_errno() == errno.EINVAL]
 def edges(after):
     "Two descriptors that are told of once, and one event at a time."
     pipes = [os.pipe() for _ in range(2)]
@@ -295,7 +319,7 @@ if not pid:
     wait_until_sealed()
     wrong = []
     for after in (0.02, 0.12, 0.6):
-        for check in (times, signals, edges, sets):
+        for check in (times, signals, edges, sets, semaphores):
             found = check(after)
             if found != [True] * len(found): wrong.append((check.__name__, after, found))
     print(wrong, flush=True)

@@ -115,6 +115,15 @@ lock = threading.Lock()
 lock.acquire()
 threading.Thread(target=lambda: (os.read(end, 1), lock.release())).start()
 lock.acquire()""",
+    "semaphore with a time limit": """
+lock = threading.Lock()
+lock.acquire()
+threading.Thread(target=lambda: (os.read(end, 1), lock.release())).start()
+assert lock.acquire(timeout=1000)""",
+    "ppoll, as glib": """
+waiting = (ctypes.c_int * 2)(end, 1)
+assert libc.ppoll(waiting, 1, None, None) == 1
+os.read(end, 1)""",
     "child": """
 if not os.fork(): os._exit(os.read(end, 1) != b"x")
 assert os.wait()[1] == 0""",
