@@ -30,6 +30,7 @@ int store_blocks_end;
 static unsigned char scratch[SCRATCH][STORE_PAGE] __attribute__((aligned(STORE_PAGE)));
 
 static unsigned opened;
+static _Atomic(size_t) discarded; /* bytes */
 
 static _Atomic(int64_t) fault_ns = FAULT_NS;
 
@@ -144,6 +145,22 @@ bool store_block_is_equal(int file, unsigned page) {
   return is_equal(&store_blocks[file], page);
 }
 
+/* A page has one file: what a program has mapped anew may still be noted as another one's. */
+static void take_from_others(const store_block* block, unsigned begin, unsigned end) {
+  for (int file = 0; file < store_blocks_end; ++file) {
+    store_block* other = &store_blocks[file];
+    if (other == block || !other->view || other->address != block->address ||
+        !store_pages_any(&other->mapped, begin, end))
+      continue;
+    for (unsigned page = begin; page < end; ++page) {
+      if (!store_pages_has(&other->mapped, page)) continue;
+      store_pages_remove(&other->mapped, page);
+      other->history[page] = 0;
+      store_statistics.sealed -= STORE_PAGE;
+    }
+  }
+}
+
 static bool map_run(store_block* block, unsigned begin, unsigned end, const store_pages* own) {
   unsigned differing[SCRATCH], count = 0, dear = 0;
   const unsigned most = own ? PART : SCRATCH, dear_most = (end - begin) / MOSTLY;
@@ -169,6 +186,7 @@ static bool map_run(store_block* block, unsigned begin, unsigned end, const stor
   }
   for (unsigned i = 0; i < count; ++i) memcpy(page_at(block, differing[i]), scratch[i], STORE_PAGE);
   if (!mapped) return false;
+  take_from_others(block, begin, end);
   for (unsigned page = begin; page < end; ++page) store_pages_add(&block->mapped, page);
   store_statistics.sealed += size;
   store_statistics.private_after += count * (size_t)STORE_PAGE;
@@ -194,17 +212,11 @@ unsigned store_block_map(int file, unsigned begin, unsigned end, const store_pag
   return end;
 }
 
-bool store_block_map_over(int file, int under, unsigned begin, unsigned end) {
+bool store_block_map_over(int file, unsigned begin, unsigned end) {
   const size_t private_after = store_statistics.private_after; /* a pass counts them */
   if (!map_run(&store_blocks[file], begin, end, NULL)) return false;
   store_statistics.private_after = private_after;
-  for (unsigned page = begin; page < end; ++page) {
-    store_pages_remove(&store_blocks[under].mapped, page);
-    store_blocks[under].history[page] = 0;
-  }
-  const size_t size = (size_t)(end - begin) * STORE_PAGE;
-  store_statistics.sealed -= size;
-  store_statistics.resealed += size;
+  store_statistics.resealed += (size_t)(end - begin) * STORE_PAGE;
   return true;
 }
 
@@ -245,7 +257,13 @@ bool store_block_discard(int file, unsigned begin, unsigned end) {
   store_block* block = &store_blocks[file];
   if (store_pages_any(&block->mapped, begin, end) && !map_plain(block, begin, end))
     return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+  const size_t sealed = store_statistics.sealed;
   count_plain(block, begin, end);
+  atomic_fetch_add_explicit(&discarded, sealed - store_statistics.sealed, memory_order_relaxed);
   for (unsigned page = begin; page < end; ++page) store_pages_remove(&block->present, page);
   return true;
+}
+
+size_t store_block_discarded(void) {
+  return atomic_load_explicit(&discarded, memory_order_relaxed);
 }

@@ -52,8 +52,8 @@ void store_block_drop(int file);
  * `end` if the batch was over. */
 unsigned store_block_map(int file, unsigned begin, unsigned end, const store_pages* own);
 
-/* The same for pages that are private copies of the file `under` now. */
-bool store_block_map_over(int file, int under, unsigned begin, unsigned end);
+/* The same for pages that are private copies of another file's now, and are all equal to this one's. */
+bool store_block_map_over(int file, unsigned begin, unsigned end);
 
 /* Whether the process has the same bytes there; in a batch. */
 bool store_block_is_equal(int file, unsigned page);
@@ -67,3 +67,5 @@ bool store_block_unmap(int file, unsigned begin, unsigned end);
 /* Makes it plain memory that is zero, of which the file has nothing. Inside malloc, without a batch: nobody
  * reads or writes there. */
 bool store_block_discard(int file, unsigned begin, unsigned end);
+/* Bytes that it has, ever, of what was mapped. Any thread. */
+size_t store_block_discarded(void);

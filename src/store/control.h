@@ -18,7 +18,7 @@
 typedef enum { STORE_FREE, STORE_FILLING, STORE_PUBLISHED, STORE_ABANDONED } store_file_state;
 
 struct store_entry {
-  /* key.h; 0: the file is nobody's yet. Its maker may take it back. */
+  /* key.h; 0: the file is nobody's yet. Never changes after. */
   STORE_SHARED(uintptr_t) key;
   STORE_SHARED(int) publisher;    /* PID */
   STORE_SHARED(int64_t) heard_ms; /* from it */

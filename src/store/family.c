@@ -43,9 +43,10 @@ static struct {
   int fd; /* the holder's; -1: closed */
   dev_t device;
   ino_t inode;
-  bool inherited; /* by relatives who are not to read what this process publishes now */
+  enum { OURS, EARLIER, VACANT } place; /* EARLIER: of a family before, and in use here still */
 } files[STORE_FILES];
-static unsigned file_count;
+static unsigned file_count, made; /* by this process, in this family */
+static void* earlier_control;
 
 static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
@@ -83,7 +84,7 @@ static void remember_file(unsigned file, int fd, const struct stat* status) {
   files[file].fd = fd;
   files[file].device = status->st_dev;
   files[file].inode = status->st_ino;
-  files[file].inherited = false;
+  files[file].place = OURS;
   if (file == file_count) ++file_count;
 }
 
@@ -101,6 +102,7 @@ static bool make_file(unsigned file, int floor) {
     return store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
   }
   remember_file(file, high, &status);
+  ++made;
   return true;
 }
 
@@ -110,38 +112,43 @@ static bool file_size_is_limited(void) {
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < STORE_BLOCK;
 }
 
-/* So many that this process may fill, or has filled, and that those have whom it forks from here on. */
-static void make_files(int floor, unsigned wanted) {
-  for (unsigned i = 0, have = 0; i < STORE_FILES && have < wanted; ++i) {
-    if (i < file_count && files[i].inherited) continue;
-    if (i == file_count || (files[i].fd < 0 && !atomic_load(&control->entries[i].key)))
-      if (!make_file(i, floor)) return;
-    ++have;
+static unsigned files_open(void) {
+  unsigned count = 0;
+  for (unsigned i = 0; i < file_count; ++i) count += files[i].fd >= 0;
+  return count;
+}
+
+/* So many of this process's own; relatives that were forked before do without. */
+static void make_files(unsigned wanted) {
+  if (made >= wanted || file_size_is_limited()) return;
+  const int floor = descriptor_floor(files_open() + wanted - made);
+  if (floor < 0) {
+    store_refuse(SAMEPAGE_STORE_DESCRIPTORS);
+    return;
   }
+  for (unsigned i = 0; i < STORE_FILES && made < wanted; ++i)
+    if ((i == file_count || files[i].place == VACANT) && !make_file(i, floor)) return;
+}
+
+static struct store_control* make_control(void) {
+  void* area =
+      mmap(NULL, STORE_CONTROL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (area != MAP_FAILED) return area;
+  store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
+  return NULL;
 }
 
 static bool make_own(unsigned wanted) {
-  const int floor = descriptor_floor(wanted);
-  if (floor < 0) return store_refuse(SAMEPAGE_STORE_DESCRIPTORS);
-  void* area =
-      mmap(NULL, STORE_CONTROL, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (area == MAP_FAILED) return store_refuse(SAMEPAGE_STORE_ADDRESS_SPACE);
-  control = area;
-  make_files(floor, wanted);
-  if (!file_count) {
-    munmap(area, STORE_CONTROL);
-    control = NULL;
+  make_files(wanted);
+  if (!file_count) return false;
+  control = make_control();
+  if (!control) { /* tried again at the next fork */
+    for (; file_count; --file_count) store_call(SYS_close, files[file_count - 1].fd);
+    made = 0;
     return false;
   }
   maker = getpid();
   return true;
-}
-
-/* For what its maker has come to hold since; relatives that were forked before do without. */
-static void make_more(unsigned wanted) {
-  if (maker != getpid() || file_size_is_limited()) return;
-  const int floor = descriptor_floor(wanted);
-  if (floor >= 0) make_files(floor, wanted);
 }
 
 static bool map_control(int fd) {
@@ -182,7 +189,7 @@ static bool join_held(const char* at) {
 bool store_family_make(unsigned blocks) {
   const unsigned wanted = 2 * blocks < STORE_FILES ? 2 * blocks : STORE_FILES;
   if (control) {
-    make_more(wanted);
+    if (maker == getpid()) make_files(wanted);
     return true;
   }
   if (file_size_is_limited()) return store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
@@ -191,11 +198,30 @@ bool store_family_make(unsigned blocks) {
   return true;
 }
 
-void store_family_leave_holder(void) {
-  if (!holder) return;
+/* Other threads may look at the control area without the lock: that of the family before goes, not this
+ * one's. */
+bool store_family_renew(const bool is_in_use[STORE_FILES]) {
+  struct store_control* fresh = make_control();
+  if (!fresh) return false;
+  madvise(fresh, STORE_CONTROL, MADV_DONTDUMP);
+  for (unsigned i = 0; i < file_count; ++i) {
+    if (holder)
+      files[i].fd = -1;
+    else if (!is_in_use[i])
+      store_file_close((int)i);
+    files[i].place = is_in_use[i] ? EARLIER : VACANT;
+  }
+  if (earlier_control) munmap(earlier_control, STORE_CONTROL);
+  earlier_control = control;
+  control = fresh;
   holder = 0;
   maker = getpid();
-  for (unsigned i = 0; i < file_count; ++i) files[i].fd = -1;
+  made = 0;
+  return true;
+}
+
+bool store_family_is_own(void) {
+  return control && maker == getpid();
 }
 
 bool store_family_exists(void) {
@@ -208,6 +234,10 @@ unsigned store_family_copies(void) {
 
 void store_family_join(void) {
   if (control) atomic_fetch_add(&control->copies, 1);
+}
+
+static bool is_ours(unsigned file) {
+  return files[file].fd >= 0 && files[file].place == OURS;
 }
 
 static bool is_gone(int file) {
@@ -232,7 +262,7 @@ static bool is_of_use(int file) {
 
 int store_family_find(uintptr_t key) {
   for (unsigned i = 0; control && i < file_count; ++i)
-    if (atomic_load(&control->entries[i].key) == key && is_of_use((int)i)) return (int)i;
+    if (is_ours(i) && atomic_load(&control->entries[i].key) == key && is_of_use((int)i)) return (int)i;
   return -1;
 }
 
@@ -241,7 +271,7 @@ int store_family_file(uintptr_t key) {
   const int found = store_family_find(key);
   for (unsigned i = 0; found < 0 && control && i < file_count; ++i) {
     uintptr_t there = 0;
-    if (files[i].inherited || files[i].fd < 0) continue;
+    if (!is_ours(i)) continue;
     if (atomic_compare_exchange_strong(&control->entries[i].key, &there, key) ||
         (there == key && is_of_use((int)i)))
       return (int)i;
@@ -249,27 +279,10 @@ int store_family_file(uintptr_t key) {
   return found;
 }
 
-void store_family_keep_from_relatives(void) {
-  if (maker != getpid()) return;
-  for (unsigned i = 0; i < file_count; ++i)
-    if (atomic_load(&control->entries[i].key))
-      files[i].inherited = true;
-    else
-      store_file_close((int)i); /* make_files puts another one there */
-}
-
-void store_family_reuse(int file) {
-  struct store_entry* entry = &control->entries[file];
-  if (maker != getpid()) return;
-  store_file_close(file);
-  atomic_store(&entry->publisher, 0);
-  atomic_store(&entry->left, 0);
-  atomic_store(&entry->state, STORE_FREE);
-  atomic_store(&entry->key, 0);
-}
-
 uintptr_t store_file_key(int file) {
-  return control && file < (int)file_count ? atomic_load(&control->entries[file].key) : 0;
+  return control && file < (int)file_count && files[file].place == OURS
+             ? atomic_load(&control->entries[file].key)
+             : 0;
 }
 
 unsigned store_family_published(void) {
@@ -297,7 +310,7 @@ bool store_file_claim(int file) {
   struct store_entry* entry = &control->entries[file];
   int filling = atomic_load(&control->filling), publisher = atomic_load(&entry->publisher),
       own = (int)getpid();
-  if (files[file].inherited || is_taken(filling) || (publisher && !is_gone(file))) return false;
+  if (is_taken(filling) || (publisher && !is_gone(file))) return false;
   atomic_store(&entry->heard_ms, now_ms());
   if (!atomic_compare_exchange_strong(&entry->publisher, &publisher, own)) return false;
   unsigned state = STORE_FREE;
@@ -336,12 +349,6 @@ static int open_verified(int file, int flags) {
 int store_file_held(int file) {
   const int fd = files[file].fd;
   return !holder && fd >= 0 && is_file(fd, file) ? fd : -1;
-}
-
-bool store_file_is_known(int file) {
-  if (holder) return true;
-  const int fd = store_file_held(file);
-  return fd >= 0 && (store_call(SYS_fcntl, fd, F_GET_SEALS) & F_SEAL_WRITE);
 }
 
 int store_file_writer(int file) {
@@ -460,8 +467,8 @@ bool store_family_note(int file, unsigned page, const void* bytes) {
 bool store_family_has_spare_files(void) {
   unsigned count = 0;
   for (unsigned i = 0; control && i < file_count; ++i)
-    if (!atomic_load(&control->entries[i].key)) ++count;
-  return count > file_count / 4;
+    if (is_ours(i) && !atomic_load(&control->entries[i].key)) ++count;
+  return count > (holder ? file_count : made) / 4;
 }
 
 /* ---- flags ---- */

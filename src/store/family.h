@@ -22,9 +22,12 @@
  * so many blocks and as many layers; or adds to the files of one that it has made. True if it is in one. */
 bool store_family_make(unsigned blocks);
 bool store_family_exists(void);
-/* The launcher ends, or has ended, while this process goes on: what it publishes from here on is its own
- * family's, to which its next store_family_make() gives files. */
-void store_family_leave_holder(void);
+/* Makes this process the first of another family, before it forks its next members: relatives that it has,
+ * which may have become another user's, do not see what that publishes; nor does a launcher that ends before.
+ * Files that are `in_use` here stay as they are. False: there is no memory for it. */
+bool store_family_renew(const bool is_in_use[STORE_FILES]);
+/* Whether this process is the first of the one that it is in. */
+bool store_family_is_own(void);
 
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */
@@ -40,12 +43,6 @@ int store_family_file(uintptr_t key);
 uintptr_t store_file_key(int file);
 /* How many were ever published, layers not counted: whether there is something new. */
 unsigned store_family_published(void);
-/* What this process publishes from here on, relatives that it has forked cannot read: they may have become
- * another user's. Only in a family of its own. */
-void store_family_keep_from_relatives(void);
-/* This process has left the file, which may be another one from here on: relatives know theirs by its inode.
- */
-void store_family_reuse(int file);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle
@@ -60,8 +57,6 @@ int store_file_writer(int file);
 /* The descriptor that this process itself holds, verified to be the file, not to be closed; -1. Needs neither
  * /proc nor a free descriptor. */
 int store_file_held(int file);
-/* Whether this process can open it, as far as can be seen: it has it from where the family has. */
-bool store_file_is_known(int file);
 /* Seals the file and tells the family. */
 bool store_file_publish(int file);
 /* Gives a claim up, this process's or a dead one's: what was written goes back at once, nobody will ever map
@@ -85,7 +80,7 @@ void store_file_disown(int file);
 bool store_family_note(int file, unsigned page, const void* bytes);
 /* Whether the last one is. */
 bool store_family_noted(int file, unsigned page, const void* bytes);
-/* Whether more than a quarter of the files are nobody's yet. */
+/* Whether more than a quarter of the family's files are nobody's yet. */
 bool store_family_has_spare_files(void);
 
 /* A member lives on after its fork without exec. Any thread, no lock. */

@@ -11,7 +11,10 @@
 #include "store/pagemap.h"
 #include "store/system.h"
 
-enum { WORTH_IT = 512 }; /* pages; fewer are not worth a further file */
+enum {
+  WORTH_IT = 512, /* pages; fewer are not worth a further file */
+  LITTLE = 16,    /* what is left of a file if it is less than 1/16, each process may have for itself */
+};
 
 static bool has_workers;
 
@@ -53,7 +56,7 @@ void store_later_map_copies(int file, unsigned chunk, const uint64_t entries[STO
   for (int under = 0; under < store_blocks_end; ++under) {
     if (under == file || store_blocks[under].address != store_blocks[file].address) continue;
     find_copies(under, chunk, entries, copies);
-    store_layers_map(file, under, chunk, copies);
+    store_layers_map(file, chunk, copies);
   }
 }
 
@@ -90,30 +93,35 @@ static void leave_out_stored(uintptr_t address, store_pages* came) {
       came->words[i] &= ~store_blocks[file].present.words[i];
 }
 
-bool store_later_find(uintptr_t address, store_pages* came, bool* all) {
+/* From this page on, as far as a batch allows. */
+static bool find_some(int pagemap, uintptr_t address, unsigned* chunk, store_pages* came) {
   uint64_t entries[STORE_CHUNK];
+  if (!store_batch_begin(STORE_BATCH_NS)) return false;
+  for (; *chunk < STORE_PAGES && !store_batch_over(); *chunk += STORE_CHUNK) {
+    if (!store_pagemap_read(pagemap, address + (uintptr_t)*chunk * STORE_PAGE, entries)) continue;
+    add_plain(address, *chunk, entries, came);
+    if (has_workers) add_changed(address, *chunk, entries, came);
+  }
+  store_batch_end();
+  return true;
+}
+
+bool store_later_find(uintptr_t address, store_pages* came) {
   *came = (store_pages){{0}};
   const int pagemap = store_pagemap_open();
-  if (pagemap < 0) return false;
-  const bool begun = store_batch_begin(STORE_BATCH_NS);
-  unsigned chunk = 0;
-  for (; begun && chunk < STORE_PAGES && !store_batch_over(); chunk += STORE_CHUNK) {
-    if (!store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries)) continue;
-    add_plain(address, chunk, entries, came);
-    if (has_workers) add_changed(address, chunk, entries, came);
-  }
-  if (begun) store_batch_end();
-  store_call(SYS_close, pagemap);
-  *all = chunk == STORE_PAGES;
+  bool good = pagemap >= 0;
+  for (unsigned chunk = 0; good && chunk < STORE_PAGES;) good = find_some(pagemap, address, &chunk, came);
+  if (pagemap >= 0) store_call(SYS_close, pagemap);
   if (!has_workers) leave_out_stored(address, came);
   if (store_pages_drop_short_runs(came) < WORTH_IT) *came = (store_pages){{0}};
-  return begun;
+  return good;
 }
 
 /* ---- what is left of earlier files ---- */
 
 static bool is_superseded(const store_block* block) {
-  if (!block->view || !block->sealed || store_pages_count(&block->mapped) >= block->held / 2) return false;
+  if (!block->view || !block->sealed || store_pages_count(&block->mapped) >= block->held / LITTLE)
+    return false;
   for (int other = 0; other < store_blocks_end; ++other)
     if (store_block_is_over(&store_blocks[other], block->address) && store_blocks[other].sealed &&
         store_blocks[other].turn > block->turn)
@@ -138,6 +146,7 @@ bool store_later_let_go(int file, bool* done) {
     good = store_block_unmap(file, (unsigned)((at - address) / STORE_PAGE),
                              (unsigned)((last - address) / STORE_PAGE));
   }
+  store_block_forget(file);
   store_batch_end();
   *done = good && !over;
   if (*done) store_blocks[file].held = 0; /* what is left the program has protected */

@@ -13,16 +13,16 @@
 /* Bytes of this process's constants that no file has. Reads its page tables. */
 size_t store_later_own(void);
 
-/* In a batch of its own: what of it there is in a block, or nothing if that is not worth a file. False if no
- * batch could be had; `*all`: it was enough to look at the whole block. */
-bool store_later_find(uintptr_t address, store_pages* came, bool* all);
+/* In batches of its own: what of it there is in a block, or nothing if that is not worth a file. False if no
+ * batch could be had. */
+bool store_later_find(uintptr_t address, store_pages* came);
 
 /* In a batch: private copies of other files' pages, of a chunk with these entries of pagemap, are mapped from
  * the further file `file` where they are equal. */
 void store_later_map_copies(int file, unsigned chunk, const uint64_t entries[STORE_CHUNK]);
 
-/* A file of this block of which later ones have most by now, so that its memory is not kept for the rest; -1.
- */
+/* A file of this block of which later ones have nearly all by now, so that its memory is not kept for the
+ * rest; or -1. */
 int store_later_superseded(uintptr_t address);
 /* In a batch of its own: makes the rest plain memory. False if it cannot be. */
 bool store_later_let_go(int file, bool* done);

@@ -81,14 +81,14 @@ static bool is_equal(int layer, unsigned page) {
   return store_pages_has(&store_blocks[layer].present, page) && store_block_is_equal(layer, page);
 }
 
-unsigned store_layers_map(int layer, int file, unsigned begin, uint64_t left[STORE_CHUNK / 64]) {
+unsigned store_layers_map(int layer, unsigned begin, uint64_t left[STORE_CHUNK / 64]) {
   unsigned mapped = 0;
   for (unsigned i = 0, run; i < STORE_CHUNK; i = run + 1) {
     for (run = i; run < STORE_CHUNK && has(left, run) && is_equal(layer, begin + run); ++run) {
     }
     if (run - i < STORE_SHORT_RUN || !store_batch_may_map() ||
         !store_block_open(layer, store_blocks[layer].key) ||
-        !store_block_map_over(layer, file, begin + i, begin + run))
+        !store_block_map_over(layer, begin + i, begin + run))
       continue;
     mapped += run - i;
     for (; i < run; ++i) left[i / 64] &= ~((uint64_t)1 << (i % 64));
@@ -111,7 +111,7 @@ unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STOR
   unsigned mapped = 0;
   for (int layer = store_blocks_end - 1; layer >= 0; --layer)
     if (layer != file && store_block_is_over(&store_blocks[layer], address))
-      mapped += store_layers_map(layer, file, begin, left);
+      mapped += store_layers_map(layer, begin, left);
   const int block = store_config.layers && !has_forked ? store_block_with(address) : -1;
   for (unsigned i = 0; block >= 0 && i < STORE_CHUNK; ++i)
     if (has(left, i)) note(block, begin + i);

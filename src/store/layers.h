@@ -28,7 +28,7 @@ void store_layers_close(void);
 unsigned store_layers_chunk(int file, unsigned begin, const uint64_t differ[STORE_CHUNK / 64]);
 
 /* Of them, those of which one layer has a run are mapped from it, and taken out of `left`; how many were. */
-unsigned store_layers_map(int layer, int file, unsigned begin, uint64_t left[STORE_CHUNK / 64]);
+unsigned store_layers_map(int layer, unsigned begin, uint64_t left[STORE_CHUNK / 64]);
 
 /* When all chunks are done: publishes what this process has in common with relatives, if it is worth it, for
  * so long at most. False: call again. */

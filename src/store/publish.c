@@ -92,7 +92,7 @@ static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin, 
     if (!store_pages_has(only, begin + page)) entries[page] = 0;
   for (unsigned page = 0; page < STORE_CHUNK; ++page) {
     unsigned end = page, hole = 0;
-    while (end + hole < STORE_CHUNK && hole <= SMALL_HOLE) {
+    while (end + hole < STORE_CHUNK && hole <= (only ? 0 : SMALL_HOLE)) {
       if (entries[end + hole] & (STORE_PRESENT | STORE_SWAPPED))
         end += hole + 1, hole = 0;
       else if (end > page)

@@ -146,31 +146,22 @@ static store_progress file_some(int file, uintptr_t key, bool may_publish) {
 static store_progress publish_later(uintptr_t key) {
   const uintptr_t address = store_key_block(key);
   const int first = sealed_file(address);
-  bool all;
   if (was_looked_at[first] || !store_family_has_spare_files()) return STORE_DONE;
   if (!store_file_may_be_claimed()) return STORE_WAITING;
-  if (!store_later_find(address, &came, &all)) return STORE_REFUSED;
-  if (!store_pages_any(&came, 0, STORE_PAGES)) {
-    was_looked_at[first] = true;
-    return STORE_DONE;
-  }
+  if (!store_later_find(address, &came)) return STORE_REFUSED;
+  was_looked_at[first] = true;
+  if (!store_pages_any(&came, 0, STORE_PAGES)) return STORE_MORE;
   const int file = store_family_file(key);
-  const store_progress begun = file < 0 ? STORE_DONE : file_some(file, key, true);
-  was_looked_at[first] = begun == STORE_MORE && all;
+  if (file < 0) return STORE_MORE;
+  const store_progress begun = file_some(file, key, true);
+  was_looked_at[first] = begun == STORE_MORE;
   return begun;
-}
-
-/* Its maker may have put another one in the place of a file that this process has. */
-static bool is_anothers(int file, uintptr_t key) {
-  return (store_blocks[file].view && store_blocks[file].key != key) ||
-         (store_file_state_of(file) == STORE_PUBLISHED && !store_file_is_known(file));
 }
 
 static store_progress later_some(uintptr_t address, bool may_publish) {
   for (uintptr_t key = address + STORE_LAYERS + 1; key <= address + STORE_LAST_FILE; ++key) {
     const int file = store_family_find(key);
-    if (file < 0 ? !may_publish : is_anothers(file, key)) continue;
-    if (sealed_file(key) >= 0) continue;
+    if ((file < 0 && !may_publish) || sealed_file(key) >= 0) continue;
     const store_file_state state = file < 0 ? STORE_FREE : store_file_state_of(file);
     if (state == STORE_PUBLISHED || (state == STORE_FILLING && may_publish))
       return file_some(file, key, may_publish);
@@ -188,12 +179,8 @@ static store_progress let_go_some(int file) {
 
 /* ---- the whole ---- */
 
-/* One step for one block. */
-static store_progress block_some(uintptr_t address, bool may_publish) {
-  if (sealed_file(address) >= 0) {
-    const int superseded = has_later ? store_later_superseded(address) : -1;
-    return superseded >= 0 ? let_go_some(superseded) : later_some(address, may_publish);
-  }
+static store_progress first_some(uintptr_t address, bool may_publish) {
+  if (sealed_file(address) >= 0) return STORE_DONE;
   const int file = may_publish ? store_family_file(address) : store_family_find(address);
   if (file >= 0) return file_some(file, address, may_publish);
   if (!may_publish) return STORE_WAITING;
@@ -201,31 +188,54 @@ static store_progress block_some(uintptr_t address, bool may_publish) {
   return STORE_REFUSED;
 }
 
-store_progress store_seal_some(bool may_publish) {
+/* What came later must not take the files that other blocks need. */
+static store_progress rest_some(uintptr_t address, bool may_publish) {
+  if (sealed_file(address) < 0) return STORE_DONE;
+  const int superseded = has_later ? store_later_superseded(address) : -1;
+  return superseded >= 0 ? let_go_some(superseded) : later_some(address, may_publish);
+}
+
+/* One step: of the first block for which there is something to do. */
+static store_progress of_all(store_progress (*one_step)(uintptr_t address, bool may_publish),
+                             bool may_publish) {
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   store_progress all = STORE_DONE;
+  for (uintptr_t address = store_key_block(begin); address < end && all != STORE_MORE && all != STORE_REFUSED;
+       address += STORE_BLOCK) {
+    const store_progress one = one_step(address, may_publish);
+    if (one != STORE_DONE) all = one;
+  }
+  return all;
+}
+
+store_progress store_seal_some(bool may_publish) {
   store_direct_end();
   if (may_publish) store_layers_give_up();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-  for (uintptr_t address = store_key_block(begin); address < end && all != STORE_MORE && all != STORE_REFUSED;
-       address += STORE_BLOCK) {
-    const store_progress one = block_some(address, may_publish);
-    if (one != STORE_DONE) all = one;
-  }
-  if (all == STORE_DONE) memset(was_looked_at, 0, sizeof was_looked_at);
+  store_progress all = of_all(first_some, may_publish);
+  if (all == STORE_DONE) all = of_all(rest_some, may_publish);
+  if (all == STORE_DONE || all == STORE_REFUSED) memset(was_looked_at, 0, sizeof was_looked_at);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   return all;
 }
 
-void store_seal_reuse_files(void) {
-  for (int file = 0; file < store_blocks_end; ++file) {
-    store_block* block = &store_blocks[file];
-    if (block->view || !block->sealed || block->key == block->address) continue;
-    block->sealed = false;
-    store_family_reuse(file);
+/* The place of a block's first file is kept also when the file has gone: a block is sealed as a whole once.
+ */
+bool store_seal_renew_family(void) {
+  bool in_use[STORE_FILES];
+  store_publish_give_up();
+  store_layers_give_up();
+  for (int file = 0; file < STORE_FILES; ++file) {
+    const store_block* block = &store_blocks[file];
+    in_use[file] =
+        file < store_blocks_end && (block->view || (block->sealed && block->key == block->address));
   }
+  if (!store_family_renew(in_use)) return false;
+  for (int file = 0; file < store_blocks_end; ++file)
+    if (!in_use[file]) store_blocks[file].sealed = false;
+  return true;
 }
 
 void store_seal_forked(void) {

@@ -12,6 +12,6 @@ typedef enum {
 
 /* Without `may_publish` it maps what others have published, and waits for the rest. */
 store_progress store_seal_some(bool may_publish);
-/* Further files that this process has left may be another block's from here on. */
-void store_seal_reuse_files(void);
+/* Before a fork: what this process publishes from here on is for those alone whom it forks from here on. */
+bool store_seal_renew_family(void);
 void store_seal_forked(void); /* in the child */

@@ -32,7 +32,6 @@ enum {
 
 static pid_t process;
 static unsigned discards;
-static _Atomic(size_t) discarded; /* bytes */
 
 pid_t store_process(void) {
   return process;
@@ -75,13 +74,8 @@ bool store_discard(uintptr_t begin, size_t size) {
   if (done) done = store_direct_discard(begin, size);
   for (int file = 0; done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
-  if (done) atomic_fetch_add_explicit(&discarded, size, memory_order_relaxed);
   store_unlock();
   return done;
-}
-
-size_t store_discarded(void) {
-  return atomic_load_explicit(&discarded, memory_order_relaxed);
 }
 
 /* ---- on request ---- */

@@ -41,6 +41,7 @@ enum {
   WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
   WAITINGS_MOST = 8,
   LOOK_SHARE = 100,         /* a fork may take 1/100 of the time to look for what came */
+  FOLLOW_NS = 2000 * MS,    /* after one file how long for the next */
   NEWS_NS = 500 * MS,       /* before what others have published since is looked at */
   WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
   OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
@@ -79,11 +80,12 @@ static atomic_bool was_quiet, publishing;
 static _Atomic(int64_t) lived_on_since; /* when that was seen; 0: not yet */
 static _Atomic(size_t) constants_seen, constants_sealed;
 static _Atomic(int64_t) grown_at, publisher_since; /* 0: nobody is waited for */
-static _Atomic(int64_t) news_at; /* when it may be looked for what others have published since */
+static _Atomic(int64_t) news_at;      /* when it may be looked for what others have published since */
+static _Atomic(int64_t) follow_until; /* a worker, what its parent had come to have when it forked */
 /* Under the lock: */
 static unsigned waited_for_publisher; /* times in a row */
 static bool of_all;                   /* the pass that is under way */
-static size_t kept;                   /* of constants_ever: what relatives may read; */
+static size_t kept;                   /* constants_ever when this family began, */
 static size_t own_then;               /* and of constants what no file had when sealing was over */
 static int64_t look_at;               /* for what came since */
 static atomic_uint published_then;    /* by the family, when sealing was over */
@@ -96,7 +98,7 @@ static size_t constants(void) {
 
 /* What there is, and what there was: it grows with all that comes, also at addresses that were freed. */
 static size_t constants_ever(void) {
-  return constants() + store_discarded();
+  return constants() + store_block_discarded();
 }
 
 /* Its parent has gone. */
@@ -108,6 +110,15 @@ static bool is_daemon(void) {
  * loaded them, is the first of its workers' family. */
 static bool is_first(void) {
   return heap_generation() == 0 || (atomic_load(&has_forked) && is_daemon());
+}
+
+/* Whether it has workers: what comes once all is sealed is published for those to come alone (begin_anew). */
+static bool is_parent(void) {
+  return is_first() && atomic_load(&has_forked) && store_family_has_lived_on();
+}
+
+static void seal_more(void) {
+  if (!atomic_load(&sealing_over) || !is_parent()) atomic_store(&sealing_over, false);
 }
 
 static bool has_company(void) {
@@ -125,8 +136,8 @@ static bool copy_is_quiet(int64_t now, bool idle) {
   const size_t size = constants_ever();
   if (atomic_exchange(&constants_seen, size) != size) atomic_store(&grown_at, now);
   if (!idle || now - atomic_load(&grown_at) < QUIET_NS) return atomic_load(&was_quiet);
-  if (atomic_load(&sealing_over) && size >= atomic_load(&constants_sealed) + store_config.minimum)
-    atomic_store(&sealing_over, false); /* it has gone on and built more */
+  if (size >= atomic_load(&constants_sealed) + store_config.minimum)
+    seal_more(); /* it has gone on to build */
   atomic_store(&was_quiet, true);
   return true;
 }
@@ -154,7 +165,7 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
       store_family_published() != atomic_load(&published_then))
-    atomic_store(&sealing_over, false); /* others have more */
+    seal_more(); /* others have */
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   const bool first = is_first();
   if (!first && now - atomic_load(&born) >= LIVES_ON_NS) {
@@ -192,7 +203,7 @@ static bool pass_comes_soon(int64_t now) {
 /* After a fork, when it will show whether the child lives on, and the parent publishes; while a copy may
  * turn out to be quiet, or another one publishes; before a pass. */
 static bool something_may_come(int64_t now) {
-  if (pass_comes_soon(now)) return true;
+  if (pass_comes_soon(now) || now < atomic_load(&follow_until)) return true;
   if (atomic_load(&sealing_over)) return false;
   const int64_t since = atomic_load(&publisher_since), lived_on = atomic_load(&lived_on_since);
   if ((since && now - since < PUBLISHER_NS) || (lived_on && now - lived_on < PUBLISHER_NS)) return true;
@@ -252,6 +263,8 @@ static void seal_step(void) {
   switch (progress) {
     case STORE_DONE:
       atomic_store(&sealing_over, true);
+      if (atomic_load(&follow_until) && published != atomic_load(&published_then))
+        atomic_store(&follow_until, store_now_ns() + FOLLOW_NS);
       atomic_store(&published_then, published);
       atomic_store(&news_at, store_now_ns() + NEWS_NS);
       atomic_store(&was_quiet, false);
@@ -333,14 +346,14 @@ static void join_launcher(void) {
 
 static void on_settled(void) {
   atomic_store(&settled, true);
-  atomic_store(&sealing_over, false); /* of what came after a quiet time */
+  seal_more(); /* what came after a quiet time */
   join_launcher();
   if (store_due(false) == STORE_SEAL) store_step(STORE_SEAL);
 }
 
 static void on_unsettled(void) {
   atomic_store(&settled, false);
-  atomic_store(&sealing_over, false); /* of what there was: more will come */
+  seal_more(); /* it will come */
 }
 
 static void on_tick(void) {
@@ -360,23 +373,33 @@ static bool may_purge(heap_role role, void* begin, size_t size) {
 
 /* ---- fork ---- */
 
-/* A program may load more for its next workers. */
+/* A program may load more for its next workers, and change what it has. */
 static size_t came_since_sealing(void) {
-  if (!is_first() || !atomic_load(&has_forked) || !atomic_load(&sealing_over) || store_now_ns() < look_at)
-    return 0;
+  if (!is_parent() || !atomic_load(&sealing_over) || store_now_ns() < look_at) return 0;
   const int64_t began = store_now_ns();
   const size_t own = store_later_own();
   look_at = began + (store_now_ns() - began) * LOOK_SHARE;
+  if (own < own_then) own_then = own;
   return own < own_then + store_config.minimum ? 0 : own - own_then;
 }
 
-/* Those that it has may have become another user's, and are not to read what it publishes for others. */
-static void seal_anew(void) {
+/* What is to be published from here on is for those who are forked from here on: the others may have become
+ * another user's, who cannot open what a launcher holds. A daemon's launcher may end. */
+static bool begin_anew(size_t came) {
+  const bool left = is_daemon() && !store_family_is_own();
+  if (!store_family_exists() || (!came && !left)) return true;
+  if ((left || store_family_is_own()) && !store_seal_renew_family()) return false;
   atomic_store(&sealing_over, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
-  store_family_keep_from_relatives();
-  store_seal_reuse_files();
+  kept = constants_ever() - (came ? came : constants());
+  return true;
+}
+
+/* Twice as many files as they need, for layers; if something came, one more for each block that there is. */
+static unsigned blocks_to_come(void) {
+  const size_t size = constants(), came = constants_ever() - kept;
+  return (unsigned)(((came < size ? came : size) + (kept ? size / 2 : 0)) / STORE_BLOCK + 3);
 }
 
 static void before_fork(void) {
@@ -384,14 +407,8 @@ static void before_fork(void) {
   store_lock_to_fork();
   store_direct_end();
   if (store_config.mode == STORE_AUTO && (heap_next_fork_is_copy() || constants() >= store_config.minimum)) {
-    const size_t came = came_since_sealing();
-    if (came) {
-      seal_anew();
-      kept = constants_ever() - came;
-    }
-    if (is_daemon()) store_family_leave_holder();
-    const size_t blocks = (constants_ever() - kept) / STORE_BLOCK + 3;
-    if (store_family_make(heap_next_fork_is_copy() ? STORE_FILES : (unsigned)blocks))
+    if (begin_anew(came_since_sealing()) &&
+        store_family_make(heap_next_fork_is_copy() ? STORE_FILES : blocks_to_come()))
       atomic_store(&store_awake, true);
   }
   errno = saved;
@@ -418,6 +435,8 @@ static void in_child(void) {
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
   atomic_store(&born, now);
+  atomic_store(&published_then, store_family_published());
+  atomic_store(&follow_until, atomic_load(&sealing_over) ? 0 : now + PUBLISHER_NS);
   atomic_store(&seal_backoff.until, 0);
   atomic_store(&pass_backoff.until, 0);
   store_pace_begin(now);
