@@ -120,7 +120,7 @@ typedef struct {
   size_t given_up;       /* pages that are written again after every pass, and so are left alone now */
   size_t plain_again;    /* sealed once, and now plain memory: freed, or mostly rewritten */
   size_t huge;           /* published in 2 MB pages */
-  size_t resealed; /* of the sealed, came to hold other bytes, the same as in a relative: published again */
+  size_t resealed;       /* of the sealed, came to hold other bytes, shared with a relative again */
   unsigned long passes;
   unsigned long faults_caused; /* pages given back that were written again */
   double seal_seconds;         /* CPU time of sealing */

@@ -352,6 +352,42 @@ for seed in range(1000, 6000, 1000):
     assert said == ["True"] * 6
 
 
+def test_a_worker_cannot_read_what_its_parent_publishes_for_later_ones(tmp_path):
+    """It may have become another user's since. One that is forked later can, as it has that by the fork."""
+    said = script(tmp_path, r"""
+def reads_more():
+    "Whether any of the store's files that this process has, by a descriptor or mapped, holds what came later."
+    secret = bytes(noise(150, 64))
+    paths = [f"/proc/self/{name}/{entry}" for name in ("fd", "map_files") for entry in os.listdir(f"/proc/self/{name}")]
+    def holds(path):
+        try: return "memfd:samepage-store" in os.readlink(path) and secret in open(path, "rb").read()
+        except OSError: return False
+    return any(map(holds, paths))
+data = noise()
+end, start = os.pipe()
+told, tell = os.pipe()
+if not os.fork():
+    wait_until_sealed()
+    os.write(tell, b"x")
+    os.read(end, 1)
+    os.write(tell, b"y" if reads_more() else b"n")
+    os._exit(0)
+os.read(told, 1)
+while statistics()["sealed"] < 20 << 20 or statistics()["published"] == 0: time.sleep(0.05)
+time.sleep(0.5)
+more = [noise(n, 128 << 10) for n in range(200)]
+def later():
+    until = time.monotonic() + 30
+    while not reads_more() and time.monotonic() < until: time.sleep(0.05)
+    return time.monotonic() < until
+print(child(later), flush=True)
+os.write(start, b"x")
+print(os.read(told, 1).decode())
+os.wait()
+""", mode="auto", seconds=120, SAMEPAGE_STORE_MIN="8M", SAMEPAGE_SETTLE="off")
+    assert said == ["True", "n"]
+
+
 def test_what_is_sealed_is_given_back_though_not_all_could_be(tmp_path):
     """Few descriptors are left, and so few files."""
     said = script(tmp_path, r"""
