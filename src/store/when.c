@@ -56,6 +56,8 @@ enum {
 static const int64_t PUBLISHER_NS = (int64_t)30000 * MS;
 /* How long a worker waits for a moment between two pieces of its work; its parent publishes first. */
 static const int64_t SEAL_OVERDUE_NS = (int64_t)4000 * MS;
+/* How long publishing waits for a pass, which may give back what has changed. */
+static const int64_t PASS_MOST_NS = (int64_t)4000 * MS;
 /* How long a process that waits waits for its next pass; in the kernel alone. */
 static const int64_t SOON_NS = (int64_t)5000 * MS;
 static const int64_t LATEST_NS = (int64_t)30000 * MS;
@@ -85,9 +87,11 @@ static _Atomic(int64_t) follow_until; /* a worker, what its parent had come to h
 /* Under the lock: */
 static unsigned waited_for_publisher; /* times in a row */
 static bool of_all;                   /* the pass that is under way */
+static bool may_come_back;            /* what seemed to have come: not looked at yet after a pass */
 static size_t kept;                   /* constants_ever when this family began, */
 static size_t own_then;               /* and of constants what no file had when sealing was over */
 static int64_t look_at;               /* for what came since */
+static atomic_ulong after_passes;     /* it is published */
 static atomic_uint published_then;    /* by the family, when sealing was over */
 
 static size_t constants(void) {
@@ -156,6 +160,7 @@ static bool is_time_to_publish(int64_t now, bool idle) {
   if (!store_family_has_lived_on()) return false;
   int64_t since = 0;
   if (atomic_compare_exchange_strong(&lived_on_since, &since, now)) since = now;
+  if (store_statistics.passes < atomic_load(&after_passes) && now - since < PASS_MOST_NS) return false;
   if (!atomic_load(&publishing) && (now - since >= CALM_MOST_NS || (idle && store_machine_is_at_rest())))
     atomic_store(&publishing, true);
   return atomic_load(&publishing);
@@ -250,12 +255,19 @@ static void not_for_a_while(backoff* of) {
   if (of->times < REFUSALS_MOST) ++of->times;
 }
 
+static bool has_come_back(void) {
+  if (!may_come_back) return false;
+  may_come_back = false;
+  return store_later_own() < own_then + store_config.minimum;
+}
+
 static void seal_step(void) {
   /* A worker's constants are its parent's, who shares them by the fork already: if the parent does not
    * publish them and leaves its own, a file would only be one more copy. */
   const bool first = is_first();
   const unsigned published = store_family_published();
-  const store_progress progress = store_seal_some(first);
+  const bool nothing_came = first && has_come_back();
+  const store_progress progress = nothing_came ? STORE_DONE : store_seal_some(first);
   if (progress != STORE_WAITING || !first)
     atomic_store(&publisher_since, 0);
   else if (!atomic_load(&publisher_since))
@@ -269,7 +281,7 @@ static void seal_step(void) {
       atomic_store(&news_at, store_now_ns() + NEWS_NS);
       atomic_store(&was_quiet, false);
       atomic_store(&constants_sealed, constants_ever());
-      if (first && atomic_load(&has_forked)) own_then = store_later_own();
+      if (first && atomic_load(&has_forked) && !nothing_came) own_then = store_later_own();
       store_pace_sealed();
       heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, true);
@@ -392,6 +404,9 @@ static bool begin_anew(size_t came) {
   atomic_store(&sealing_over, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
+  may_come_back = came > 0;
+  atomic_store(&after_passes,
+               came && store_config.reshare ? store_statistics.passes + 1 + store_pass_under_way() : 0);
   kept = constants_ever() - (came ? came : constants());
   return true;
 }
@@ -434,6 +449,8 @@ static void in_child(void) {
   atomic_store(&has_forked, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
+  may_come_back = false;
+  atomic_store(&after_passes, 0);
   atomic_store(&born, now);
   atomic_store(&published_then, store_family_published());
   atomic_store(&follow_until, atomic_load(&sealing_over) ? 0 : now + PUBLISHER_NS);
