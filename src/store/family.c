@@ -220,6 +220,10 @@ bool store_family_renew(const bool is_in_use[STORE_FILES]) {
   return true;
 }
 
+bool store_family_is_held(void) {
+  return holder != 0;
+}
+
 bool store_family_is_own(void) {
   return control && maker == getpid();
 }

@@ -28,6 +28,8 @@ bool store_family_exists(void);
 bool store_family_renew(const bool is_in_use[STORE_FILES]);
 /* Whether this process is the first of the one that it is in. */
 bool store_family_is_own(void);
+/* Whether a launcher holds its files. */
+bool store_family_is_held(void);
 
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */

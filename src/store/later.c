@@ -16,7 +16,7 @@ enum {
   LITTLE = 16,    /* what is left of a file if it is less than 1/16, each process may have for itself */
 };
 
-static bool has_workers;
+static bool for_workers;
 
 static bool is_own(uint64_t entry) {
   return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
@@ -100,7 +100,7 @@ static bool find_some(int pagemap, uintptr_t address, unsigned* chunk, store_pag
   for (; *chunk < STORE_PAGES && !store_batch_over(); *chunk += STORE_CHUNK) {
     if (!store_pagemap_read(pagemap, address + (uintptr_t)*chunk * STORE_PAGE, entries)) continue;
     add_plain(address, *chunk, entries, came);
-    if (has_workers) add_changed(address, *chunk, entries, came);
+    if (for_workers) add_changed(address, *chunk, entries, came);
   }
   store_batch_end();
   return true;
@@ -112,7 +112,7 @@ bool store_later_find(uintptr_t address, store_pages* came) {
   bool good = pagemap >= 0;
   for (unsigned chunk = 0; good && chunk < STORE_PAGES;) good = find_some(pagemap, address, &chunk, came);
   if (pagemap >= 0) store_call(SYS_close, pagemap);
-  if (!has_workers) leave_out_stored(address, came);
+  if (!for_workers) leave_out_stored(address, came);
   if (store_pages_drop_short_runs(came) < WORTH_IT) *came = (store_pages){{0}};
   return good;
 }
@@ -130,7 +130,7 @@ static bool is_superseded(const store_block* block) {
 }
 
 int store_later_superseded(uintptr_t address) {
-  if (!has_workers && heap_generation() == 0) return -1; /* a copy has had a part of it from the beginning */
+  if (!for_workers && heap_generation() == 0) return -1; /* a copy has had a part of it from the beginning */
   for (int file = 0; file < store_blocks_end; ++file)
     if (store_blocks[file].address == address && is_superseded(&store_blocks[file])) return file;
   return -1;
@@ -153,12 +153,6 @@ bool store_later_let_go(int file, bool* done) {
   return good;
 }
 
-/* ---- fork ---- */
-
-void store_later_has_workers(void) {
-  has_workers = true;
-}
-
-void store_later_forked(void) {
-  has_workers = false;
+void store_later_for_workers(bool it_is) {
+  for_workers = it_is;
 }

@@ -1,5 +1,5 @@
 /* What came when its block was sealed already, beside what its files have or at addresses that were freed;
- * and of a process that has workers what it has changed since, for those to come, who have it by the fork. It
+ * and of a parent what it has changed since, for workers to come, who have it by the fork. It
  * goes to further files of the block, numbered on (key.h).
  *
  * Under the store's lock. */
@@ -27,6 +27,5 @@ int store_later_superseded(uintptr_t address);
 /* In a batch of its own: makes the rest plain memory. False if it cannot be. */
 bool store_later_let_go(int file, bool* done);
 
-/* In a parent, after a fork; in a child. */
-void store_later_has_workers(void);
-void store_later_forked(void);
+/* Whether this process is a parent that publishes for workers to come; false in a child. */
+void store_later_for_workers(bool it_is);

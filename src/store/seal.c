@@ -43,8 +43,9 @@ static unsigned map_chunk(int file, unsigned begin, int pagemap) {
       pagemap >= 0 && store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries);
   store_pages own;
   if (known) find_own(entries, chunk, &own);
+  const bool first = store_blocks[file].key == address;
   uintptr_t from = address + (uintptr_t)begin * STORE_PAGE, last;
-  for (; store_batch_plain(from, to, &from, &last); from = last) {
+  for (; (first ? store_batch_usable : store_batch_plain)(from, to, &from, &last); from = last) {
     const size_t before = store_statistics.sealed;
     const unsigned stop = (unsigned)((last - address) / STORE_PAGE);
     const unsigned come_to =
@@ -52,7 +53,7 @@ static unsigned map_chunk(int file, unsigned begin, int pagemap) {
     if (!published_here[file]) store_statistics.found += store_statistics.sealed - before;
     if (come_to < stop) return come_to;
   }
-  if (known && store_blocks[file].key != address) store_later_map_copies(file, chunk, entries);
+  if (known && !first) store_later_map_copies(file, chunk, entries);
   return end;
 }
 
@@ -215,7 +216,10 @@ store_progress store_seal_some(bool may_publish) {
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   store_progress all = of_all(first_some, may_publish);
-  if (all == STORE_DONE) all = of_all(rest_some, may_publish);
+  if (all != STORE_MORE) { /* also while it waits: perhaps for what it is filling there itself */
+    const store_progress rest = of_all(rest_some, may_publish);
+    if (rest == STORE_MORE || all == STORE_DONE) all = rest;
+  }
   if (all == STORE_DONE || all == STORE_REFUSED) memset(was_looked_at, 0, sizeof was_looked_at);
   store_statistics.seal_seconds += (double)(store_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e-9;
   return all;
@@ -239,7 +243,7 @@ bool store_seal_renew_family(void) {
 }
 
 void store_seal_forked(void) {
-  store_later_forked();
+  store_later_for_workers(false);
   memset(published_here, 0, sizeof published_here);
   memset(was_looked_at, 0, sizeof was_looked_at);
   store_publish_forked();

@@ -422,7 +422,7 @@ static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* 
   if (!awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
   bool taken = false;
   const bool goes_on =
-      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until}, true);
+      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until}, !until);
   *result = taken ? 0 : -1;
   return taken || !goes_on;
 }

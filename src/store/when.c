@@ -121,8 +121,13 @@ static bool is_parent(void) {
   return is_first() && atomic_load(&has_forked) && store_family_has_lived_on();
 }
 
+/* Whether a launcher holds the files, which no other user can open. A daemon's may end. */
+static bool is_held(void) {
+  return store_family_is_held() && !is_daemon();
+}
+
 static void seal_more(void) {
-  if (!atomic_load(&sealing_over) || !is_parent()) atomic_store(&sealing_over, false);
+  if (atomic_load(&sealing_over) && !(is_parent() && !is_held())) atomic_store(&sealing_over, false);
 }
 
 static bool has_company(void) {
@@ -169,7 +174,7 @@ static bool is_time_to_publish(int64_t now, bool idle) {
 static bool seal_is_wanted(int64_t now, bool idle) {
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
-      store_family_published() != atomic_load(&published_then))
+      store_family_published() != atomic_load(&published_then) && !is_parent())
     seal_more(); /* others have */
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
   const bool first = is_first();
@@ -208,7 +213,8 @@ static bool pass_comes_soon(int64_t now) {
 /* After a fork, when it will show whether the child lives on, and the parent publishes; while a copy may
  * turn out to be quiet, or another one publishes; before a pass. */
 static bool something_may_come(int64_t now) {
-  if (pass_comes_soon(now) || now < atomic_load(&follow_until)) return true;
+  if (pass_comes_soon(now)) return true;
+  if (now < atomic_load(&follow_until) && constants() >= store_config.minimum) return true;
   if (atomic_load(&sealing_over)) return false;
   const int64_t since = atomic_load(&publisher_since), lived_on = atomic_load(&lived_on_since);
   if ((since && now - since < PUBLISHER_NS) || (lived_on && now - lived_on < PUBLISHER_NS)) return true;
@@ -275,6 +281,7 @@ static void seal_step(void) {
   switch (progress) {
     case STORE_DONE:
       atomic_store(&sealing_over, true);
+      store_later_for_workers(false);
       if (atomic_load(&follow_until) && published != atomic_load(&published_then))
         atomic_store(&follow_until, store_now_ns() + FOLLOW_NS);
       atomic_store(&published_then, published);
@@ -396,15 +403,16 @@ static size_t came_since_sealing(void) {
 }
 
 /* What is to be published from here on is for those who are forked from here on: the others may have become
- * another user's, who cannot open what a launcher holds. A daemon's launcher may end. */
+ * another user's. */
 static bool begin_anew(size_t came) {
-  const bool left = is_daemon() && !store_family_is_own();
+  const bool left = is_daemon() && !atomic_load(&has_forked) && !store_family_is_own();
   if (!store_family_exists() || (!came && !left)) return true;
-  if ((left || store_family_is_own()) && !store_seal_renew_family()) return false;
+  if ((left || !is_held()) && !store_seal_renew_family()) return false;
   atomic_store(&sealing_over, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
   may_come_back = came > 0;
+  store_later_for_workers(came > 0);
   atomic_store(&after_passes,
                came && store_config.reshare ? store_statistics.passes + 1 + store_pass_under_way() : 0);
   kept = constants_ever() - (came ? came : constants());
@@ -436,7 +444,6 @@ static void in_parent(void) {
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);
-    store_later_has_workers();
   }
   store_unlock_forked(false);
 }

@@ -495,6 +495,31 @@ def test_programs_that_a_shell_starts_share_with_a_fixed_layout(tmp_path):
     assert best["saved_kb"] > 0.4 * best["alone_kb"], best  # of two equal ones a half can be
 
 
+def test_copies_share_what_they_build_after_they_have_forked_workers(tmp_path):
+    """In a block that is sealed, and beyond."""
+    said = script(tmp_path, r"""
+def build(first, last): return [noise(n, 128 << 10) for n in range(first, last)]
+def shares(size):
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        try:
+            if statistics()["sealed"] >= size << 20: return True
+        except FileNotFoundError: pass
+        time.sleep(0.05)
+    return print(statistics(), file=sys.stderr)
+table, good = build(0, 200), shares(22)
+worker = os.fork()
+if not worker:
+    until = time.monotonic() + 5
+    while time.monotonic() < until: time.sleep(0.05)
+    os._exit(0)
+time.sleep(1)
+more = build(200, 600)
+print(good and shares(70), os.waitpid(worker, 0)[1])
+""", command=[SAMEPAGE, "run", "-q", "-n", "2", "--"], mode="auto", seconds=120)
+    assert sorted(said) == ["[0] True 0", "[1] True 0"]
+
+
 @pytest.mark.parametrize("program", TABLES)
 def test_copies_that_build_a_table_and_wait_share_it(tmp_path, program):
     """They neither allocate nor call anything of ours once the table is there."""
