@@ -13,6 +13,7 @@
 
 #include "linux/system_call.hpp"
 #include "store/control.h"
+#include "store/key.h"
 #include "store/pages.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -101,17 +102,17 @@ void StoreFiles::give_up_unmapped(const ProcFs& proc, const std::vector<ProcessI
     spare += control.entries[i - 1].key == 0;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (processes.empty() || spare < files_.size() / 2 || now < not_before_ ||
-      (left == left_ && now < look_again_))
-    return;
+  if (processes.empty() || now < not_before_ || (left == left_ && now < look_again_)) return;
   left_ = left;
   look_again_ = now + kLookAgain;
   Files unmapped;
   for (std::size_t i = 1; i < files_.size(); ++i) {
     const store_entry& entry = control.entries[i - 1];
     struct stat status;
-    if (entry.state == STORE_PUBLISHED && (entry.left > 0 || has_ended(proc, entry.publisher)) &&
-        fstat(files_[i].get(), &status) == 0)
+    // For what came later nobody will ask again: that another file is not taken for.
+    const bool costs_none = store_key_number(entry.key) > STORE_LAYERS;
+    if (entry.state == STORE_PUBLISHED && (costs_none || spare >= files_.size() / 2) &&
+        (entry.left > 0 || has_ended(proc, entry.publisher)) && fstat(files_[i].get(), &status) == 0)
       unmapped[status.st_ino] = i;
   }
   if (unmapped.empty()) return;

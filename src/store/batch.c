@@ -21,10 +21,12 @@ enum {
   RUNS = 128,                       /* dropped in one call, */
   RUNS_PAGES = 1024,                /* which takes a millisecond at most */
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
+  SPLITS_MOST = 8192,               /* mappings that purging may cost */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
 };
 
 static store_survey survey;
+static unsigned splits;
 static bool stopped;
 static int64_t began, over_at;
 
@@ -44,6 +46,10 @@ static unsigned maps_allowed(void) {
     if (store_read_text("/proc/sys/vm/max_map_count", text, sizeof text)) allowed = (unsigned)atoi(text);
   }
   return allowed;
+}
+
+bool store_batch_may_split(void) {
+  return splits++ < SPLITS_MOST;
 }
 
 bool store_batch_may_map(void) {
@@ -73,6 +79,7 @@ static bool is_undisturbed(void) {
     if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
   }
   if (!store_survey_maps(&survey, begin, end)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
+  if (survey.maps < maps_allowed() / 4) splits = 0;
   if (survey.locked) return store_refuse(SAMEPAGE_STORE_LOCKED);
   if (survey.async_io) return store_refuse(SAMEPAGE_STORE_ASYNC_IO);
   return true;

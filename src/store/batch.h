@@ -20,6 +20,10 @@ void store_batch_end(void);
  * space. */
 bool store_batch_may_map(void);
 
+/* Whether malloc may make one more hole in a mapping: so many, until a batch has seen that there are few.
+ * Without a batch. */
+bool store_batch_may_split(void);
+
 /* The first stretch of plain read-write memory, or of the store's, in [begin, end): what a program has
  * protected, or mapped there itself, is left alone. */
 bool store_batch_usable(uintptr_t begin, uintptr_t end, uintptr_t* first, uintptr_t* last);

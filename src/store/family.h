@@ -10,7 +10,7 @@
  * control area, at any time: it holds hints alone. A reader copies what it uses, checks it, verifies the
  * seals itself, and compares every byte before it maps. Nothing there is waited for without a limit.
  *
- * Thread-safety: under the store's lock, but for the two flags at the end. */
+ * Thread-safety: under the store's lock, but for what only looks at the control area. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -18,10 +18,6 @@ enum {
 
 static bool for_workers;
 
-static bool is_own(uint64_t entry) {
-  return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
-}
-
 size_t store_later_own(void) {
   uint64_t entries[STORE_CHUNK];
   uintptr_t begin, end;
@@ -30,7 +26,7 @@ size_t store_later_own(void) {
   const int pagemap = store_pagemap_open();
   for (uintptr_t at = begin; pagemap >= 0 && at < end && store_pagemap_read(pagemap, at, entries);
        at += (uintptr_t)STORE_CHUNK * STORE_PAGE)
-    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += is_own(entries[i]);
+    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += store_is_own(entries[i]);
   if (pagemap >= 0) store_call(SYS_close, pagemap);
   return pages * STORE_PAGE;
 }
@@ -46,7 +42,7 @@ static void find_copies(int file, unsigned chunk, const uint64_t entries[STORE_C
   for (uintptr_t at = begin; store_batch_of_store(at, end, &at, &last); at = last)
     for (; at < last; at += STORE_PAGE) {
       const unsigned i = (unsigned)((at - begin) / STORE_PAGE);
-      if (is_own(entries[i]) && store_pages_has(&store_blocks[file].mapped, chunk + i))
+      if (store_is_own(entries[i]) && store_pages_has(&store_blocks[file].mapped, chunk + i))
         copies[i / 64] |= (uint64_t)1 << (i % 64);
     }
 }
@@ -69,7 +65,7 @@ static void add_plain(uintptr_t address, unsigned chunk, const uint64_t entries[
   uintptr_t last;
   for (uintptr_t at = begin; store_batch_plain(at, end, &at, &last); at = last)
     for (; at < last; at += STORE_PAGE)
-      if (is_own(entries[(at - begin) / STORE_PAGE]))
+      if (store_is_own(entries[(at - begin) / STORE_PAGE]))
         store_pages_add(came, (unsigned)((at - address) / STORE_PAGE));
 }
 

@@ -18,6 +18,11 @@ static inline bool store_is_private(uint64_t entry) {
   return (entry & STORE_PRESENT) && !(entry & STORE_OF_FILE);
 }
 
+/* The same, or swapped out. */
+static inline bool store_is_own(uint64_t entry) {
+  return (entry & (STORE_PRESENT | STORE_SWAPPED)) && !(entry & STORE_OF_FILE);
+}
+
 /* A descriptor for the time of one batch, closed by store_call(SYS_close); -1, and the reason counted. */
 int store_pagemap_open(void);
 /* The entries of STORE_CHUNK pages from `address` on. */

@@ -68,10 +68,6 @@ static void give_back(uintptr_t address, run_of_pages* run, unsigned page) {
   private_after -= STORE_PAGE;
 }
 
-static bool is_the_stores(uint64_t entry) {
-  return !(entry & STORE_SWAPPED) && (!(entry & STORE_PRESENT) || (entry & STORE_OF_FILE));
-}
-
 /* What is learnt from finding the page private or not, before it is compared. */
 static void note_fault(unsigned char* history, bool is_private) {
   if (is_private && (*history & GIVEN_BACK)) {
@@ -135,7 +131,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
     }
     if (equal)
       give_back(address, &run, page);
-    else if (at < first || !store_pages_has(&block->mapped, page) || !is_the_stores(entries[page - begin]))
+    else if (at < first || !store_pages_has(&block->mapped, page) || store_is_own(entries[page - begin]))
       drop(address, &run);
   }
   drop(address, &run);

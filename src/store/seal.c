@@ -26,8 +26,6 @@ static bool was_looked_at[STORE_FILES];
 /* What came since; of the block for which it was looked for last. */
 static store_pages came;
 
-static bool has_later; /* some block has a further file */
-
 static void find_own(const uint64_t entries[STORE_CHUNK], unsigned begin, store_pages* own) {
   *own = (store_pages){{0}};
   for (unsigned i = 0; i < STORE_CHUNK; ++i)
@@ -64,8 +62,6 @@ static void finish_file(int file) {
     store_file_left(file);
   } else if (store_key_number(store_blocks[file].key) == 0) {
     store_block_done(file); /* others are mapped from in passes too */
-  } else {
-    has_later = true;
   }
 }
 
@@ -192,7 +188,7 @@ static store_progress first_some(uintptr_t address, bool may_publish) {
 /* What came later must not take the files that other blocks need. */
 static store_progress rest_some(uintptr_t address, bool may_publish) {
   if (sealed_file(address) < 0) return STORE_DONE;
-  const int superseded = has_later ? store_later_superseded(address) : -1;
+  const int superseded = store_later_superseded(address);
   return superseded >= 0 ? let_go_some(superseded) : later_some(address, may_publish);
 }
 
@@ -232,7 +228,9 @@ bool store_seal_renew_family(void) {
   store_publish_give_up();
   store_layers_give_up();
   for (int file = 0; file < STORE_FILES; ++file) {
-    const store_block* block = &store_blocks[file];
+    store_block* block = &store_blocks[file];
+    if (file < store_blocks_end && store_block_is_over(block, block->address))
+      finish_file(file); /* a layer */
     in_use[file] =
         file < store_blocks_end && (block->view || (block->sealed && block->key == block->address));
   }

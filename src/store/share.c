@@ -23,7 +23,6 @@
 
 enum {
   SHORT_PURGE = 16,         /* pages; fewer are not worth two more mappings */
-  DISCARDS_MOST = 8192,     /* mappings that purging may cost */
   PATIENCE_NS = 2000000000, /* with others that publish */
   LONGEST_S = 60,           /* of a seal: somebody in the family takes the work away again and again */
   TRIES = 8,                /* where a thread did not stop in time */
@@ -31,7 +30,6 @@ enum {
 };
 
 static pid_t process;
-static unsigned discards;
 
 pid_t store_process(void) {
   return process;
@@ -70,7 +68,7 @@ bool store_discard(uintptr_t begin, size_t size) {
       if (to - from < SHORT_PURGE) done = false;
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
-  if (mapped && done) done = discards++ < DISCARDS_MOST;
+  if (mapped && done) done = store_batch_may_split();
   if (done) done = store_direct_discard(begin, size);
   for (int file = 0; done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);

@@ -87,9 +87,9 @@ static _Atomic(int64_t) follow_until; /* a worker, what its parent had come to h
 /* Under the lock: */
 static unsigned waited_for_publisher; /* times in a row */
 static bool of_all;                   /* the pass that is under way */
-static bool may_come_back;            /* what seemed to have come: not looked at yet after a pass */
-static size_t kept;                   /* constants_ever when this family began, */
+static size_t kept;                   /* constants_ever without what this family is for; */
 static size_t own_then;               /* and of constants what no file had when sealing was over */
+static bool passed_then;              /* a pass was made since; */
 static int64_t look_at;               /* for what came since */
 static atomic_ulong after_passes;     /* it is published */
 static atomic_uint published_then;    /* by the family, when sealing was over */
@@ -100,7 +100,7 @@ static size_t constants(void) {
   return end - begin;
 }
 
-/* What there is, and what there was: it grows with all that comes, also at addresses that were freed. */
+/* What there is, and what was given up of what a file has: it grows with what comes, there too. */
 static size_t constants_ever(void) {
   return constants() + store_block_discarded();
 }
@@ -176,12 +176,11 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
       store_family_published() != atomic_load(&published_then) && !is_parent())
     seal_more(); /* others have */
+  const bool first = is_first(), lives_on = !first && now - atomic_load(&born) >= LIVES_ON_NS;
+  if (lives_on && !store_family_has_lived_on() && getppid() == atomic_load(&parent))
+    store_family_lives_on(); /* a daemon is nobody's worker */
   if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
-  const bool first = is_first();
-  if (!first && now - atomic_load(&born) >= LIVES_ON_NS) {
-    if (getppid() == atomic_load(&parent)) store_family_lives_on(); /* a daemon is nobody's worker */
-    return idle || works_on(now);
-  }
+  if (lives_on) return idle || works_on(now);
   if (atomic_load(&has_forked) && (first ? is_time_to_publish(now, idle) : store_family_has_lived_on()))
     return true;
   return (heap_generation() == 0 && atomic_load(&settled) && has_company()) ||
@@ -261,9 +260,12 @@ static void not_for_a_while(backoff* of) {
   if (of->times < REFUSALS_MOST) ++of->times;
 }
 
+static void own_then_is_at_most(size_t own) {
+  if (own < own_then) own_then = own;
+}
+
 static bool has_come_back(void) {
-  if (!may_come_back) return false;
-  may_come_back = false;
+  if (!atomic_exchange(&after_passes, 0)) return false;
   return store_later_own() < own_then + store_config.minimum;
 }
 
@@ -288,7 +290,8 @@ static void seal_step(void) {
       atomic_store(&news_at, store_now_ns() + NEWS_NS);
       atomic_store(&was_quiet, false);
       atomic_store(&constants_sealed, constants_ever());
-      if (first && atomic_load(&has_forked) && !nothing_came) own_then = store_later_own();
+      if (first && atomic_load(&has_forked) && !nothing_came)
+        own_then = store_later_own(), passed_then = false;
       store_pace_sealed();
       heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, true);
@@ -325,6 +328,8 @@ static void pass_step(bool is_paid) {
   if (pass->done || pass->refused) atomic_store(&paid_since, 0);
   if (pass->done) {
     pass_backoff.times = 0;
+    if (!passed_then && is_parent()) own_then_is_at_most(store_later_own());
+    passed_then = true;
     if (store_pace_passed(pass) || of_all) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
   }
   if (pass->done || pass->refused) store_statistics_write(store_config.statistics, false);
@@ -398,7 +403,6 @@ static size_t came_since_sealing(void) {
   const int64_t began = store_now_ns();
   const size_t own = store_later_own();
   look_at = began + (store_now_ns() - began) * LOOK_SHARE;
-  if (own < own_then) own_then = own;
   return own < own_then + store_config.minimum ? 0 : own - own_then;
 }
 
@@ -411,10 +415,10 @@ static bool begin_anew(size_t came) {
   atomic_store(&sealing_over, false);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
-  may_come_back = came > 0;
   store_later_for_workers(came > 0);
   atomic_store(&after_passes,
                came && store_config.reshare ? store_statistics.passes + 1 + store_pass_under_way() : 0);
+  atomic_store(&first_fork, 0);
   kept = constants_ever() - (came ? came : constants());
   return true;
 }
@@ -440,7 +444,7 @@ static void before_fork(void) {
 static void in_parent(void) {
   if (!heap_next_fork_is_copy()) {
     const int64_t now = store_now_ns();
-    if (!atomic_load(&has_forked)) atomic_store(&first_fork, now);
+    if (!atomic_load(&first_fork)) atomic_store(&first_fork, now);
     atomic_store(&last_fork, now);
     atomic_store(&has_forked, true);
     store_layers_forked(false);
@@ -454,9 +458,9 @@ static void in_child(void) {
   store_process_is_forked();
   if (heap_generation() == 0) store_family_join();
   atomic_store(&has_forked, false);
+  atomic_store(&first_fork, 0);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);
-  may_come_back = false;
   atomic_store(&after_passes, 0);
   atomic_store(&born, now);
   atomic_store(&published_then, store_family_published());
