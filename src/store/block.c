@@ -253,6 +253,26 @@ bool store_block_unmap(int file, unsigned begin, unsigned end) {
   return true;
 }
 
+bool store_block_unmap_some(int file, bool* done) {
+  store_block* block = &store_blocks[file];
+  const uintptr_t address = block->address, end = address + STORE_BLOCK;
+  if (!store_batch_begin(STORE_BATCH_NS)) return false;
+  bool good = true, over = false;
+  uintptr_t at = address, last;
+  for (; good && !over && store_batch_of_store(at, end, &at, &last); at = last) {
+    if (last - at > (uintptr_t)STORE_CHUNK * STORE_PAGE) last = at + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    const unsigned from = (unsigned)((at - address) / STORE_PAGE),
+                   to = (unsigned)((last - address) / STORE_PAGE);
+    if (!store_pages_any(&block->mapped, from, to)) continue; /* another file's */
+    good = store_block_unmap(file, from, to);
+    over = store_batch_over();
+  }
+  store_block_forget(file);
+  store_batch_end();
+  *done = good && !over;
+  return good;
+}
+
 bool store_block_discard(int file, unsigned begin, unsigned end) {
   store_block* block = &store_blocks[file];
   if (store_pages_any(&block->mapped, begin, end) && !map_plain(block, begin, end))

@@ -1,5 +1,5 @@
 /* What a memory file is for: its *key*, the address of its block plus its number there. Number 0 has the
- * block as it was first sealed; then come its layers (layers.h), then what came since (seal.c). */
+ * block as it was first sealed; then come its layers (layers.h), then what came since (later.h). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 #include "store/pages.h"
 
 enum {
-  STORE_LAYERS = 3,                    /* of a block, at most: their files live as long as the family */
+  STORE_LAYERS = 3,                    /* of a block, at most, in a family */
   STORE_LAST_FILE = STORE_LAYERS + 16, /* of a block */
 };
 

@@ -132,23 +132,6 @@ int store_later_superseded(uintptr_t address) {
   return -1;
 }
 
-bool store_later_let_go(int file, bool* done) {
-  const uintptr_t address = store_blocks[file].address, end = address + STORE_BLOCK;
-  if (!store_batch_begin(STORE_BATCH_NS)) return false;
-  uintptr_t at = address, last;
-  bool good = true, over = false;
-  for (; good && !over && store_batch_of_store(at, end, &at, &last); at = last, over = store_batch_over()) {
-    if (last - at > (uintptr_t)STORE_CHUNK * STORE_PAGE) last = at + (uintptr_t)STORE_CHUNK * STORE_PAGE;
-    good = store_block_unmap(file, (unsigned)((at - address) / STORE_PAGE),
-                             (unsigned)((last - address) / STORE_PAGE));
-  }
-  store_block_forget(file);
-  store_batch_end();
-  *done = good && !over;
-  if (*done) store_blocks[file].held = 0; /* what is left the program has protected */
-  return good;
-}
-
 void store_later_for_workers(bool it_is) {
   for_workers = it_is;
 }

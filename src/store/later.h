@@ -24,8 +24,6 @@ void store_later_map_copies(int file, unsigned chunk, const uint64_t entries[STO
 /* A file of this block of which later ones have nearly all by now, so that its memory is not kept for the
  * rest; or -1. */
 int store_later_superseded(uintptr_t address);
-/* In a batch of its own: makes the rest plain memory. False if it cannot be. */
-bool store_later_let_go(int file, bool* done);
 
 /* Whether this process is a parent that publishes for workers to come; false in a child. */
 void store_later_for_workers(bool it_is);

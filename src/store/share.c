@@ -161,29 +161,10 @@ int samepage_reshare(void) {
   return result;
 }
 
-/* In a batch: from this page on, as far as that allows; false if it cannot be. */
-static bool unseal_some(int file, unsigned* page) {
-  const uintptr_t address = store_blocks[file].address;
-  for (bool good = true; *page < STORE_PAGES && !store_batch_over(); *page += STORE_CHUNK) {
-    uintptr_t first = address + (uintptr_t)*page * STORE_PAGE, last;
-    const uintptr_t end = first + (uintptr_t)STORE_CHUNK * STORE_PAGE;
-    for (; good && store_batch_of_store(first, end, &first, &last); first = last)
-      good = store_block_unmap(file, (unsigned)((first - address) / STORE_PAGE),
-                               (unsigned)((last - address) / STORE_PAGE));
-    if (!good) return false;
-  }
-  return true;
-}
-
 static bool unseal_block(int file) {
-  bool good = true;
-  for (unsigned page = 0; good && store_blocks[file].view && page < STORE_PAGES;) {
-    if (!store_batch_begin(STORE_BATCH_NS)) return false;
-    good = unseal_some(file, &page);
-    store_block_forget(file);
-    store_batch_end();
-  }
-  if (!good || !store_blocks[file].view) return good;
+  if (!store_blocks[file].view) return true;
+  for (bool done = false; !done;)
+    if (!store_block_unmap_some(file, &done)) return false;
   if (store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
     return false; /* what the program has protected */
   store_block_drop(file);

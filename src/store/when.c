@@ -127,7 +127,7 @@ static bool is_held(void) {
 }
 
 static void seal_more(void) {
-  if (atomic_load(&sealing_over) && !(is_parent() && !is_held())) atomic_store(&sealing_over, false);
+  if (atomic_load(&sealing_over) && (!is_parent() || is_held())) atomic_store(&sealing_over, false);
 }
 
 static bool has_company(void) {
@@ -176,10 +176,11 @@ static bool seal_is_wanted(int64_t now, bool idle) {
   if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
       store_family_published() != atomic_load(&published_then) && !is_parent())
     seal_more(); /* others have */
+  if (constants() < store_config.minimum) return false;
   const bool first = is_first(), lives_on = !first && now - atomic_load(&born) >= LIVES_ON_NS;
   if (lives_on && !store_family_has_lived_on() && getppid() == atomic_load(&parent))
     store_family_lives_on(); /* a daemon is nobody's worker */
-  if (atomic_load(&sealing_over) || constants() < store_config.minimum) return false;
+  if (atomic_load(&sealing_over)) return false;
   if (lives_on) return idle || works_on(now);
   if (atomic_load(&has_forked) && (first ? is_time_to_publish(now, idle) : store_family_has_lived_on()))
     return true;
@@ -260,10 +261,6 @@ static void not_for_a_while(backoff* of) {
   if (of->times < REFUSALS_MOST) ++of->times;
 }
 
-static void own_then_is_at_most(size_t own) {
-  if (own < own_then) own_then = own;
-}
-
 static bool has_come_back(void) {
   if (!atomic_exchange(&after_passes, 0)) return false;
   return store_later_own() < own_then + store_config.minimum;
@@ -328,7 +325,10 @@ static void pass_step(bool is_paid) {
   if (pass->done || pass->refused) atomic_store(&paid_since, 0);
   if (pass->done) {
     pass_backoff.times = 0;
-    if (!passed_then && is_parent()) own_then_is_at_most(store_later_own());
+    if (!passed_then && is_parent()) {
+      const size_t own = store_later_own();
+      if (own < own_then) own_then = own;
+    }
     passed_then = true;
     if (store_pace_passed(pass) || of_all) atomic_store(&purge_at, store_now_ns() + EVENT_OVER_NS);
   }
