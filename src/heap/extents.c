@@ -46,6 +46,15 @@ static const heap_arena* arena_with(unsigned index) {
  * for a call back: 3 % of a realloc. Each of these is for addresses of the range, or for an arena of ours;
  * the real one for all others. True means refused, where a bool is returned. */
 
+/* jemalloc's: what MALLOC_CONF says with thp:always or thp:never. */
+void je_pages_set_thp_state(void* at, size_t size);
+
+static void set_huge_pages(void* at, size_t size) {
+  const int saved = errno;
+  je_pages_set_thp_state(at, size);
+  errno = saved;
+}
+
 static void no_huge_page(void* at, size_t size) {
   const int saved = errno;
   madvise(at, size, MADV_NOHUGEPAGE); /* EINVAL where there are none */
@@ -69,6 +78,7 @@ REPLACED(void*, alloc_impl, void* tsdn, void* at, size_t size, size_t alignment,
     if (p == MAP_FAILED) return NULL;
   }
   *zero = *commit = true;
+  set_huge_pages(p, size);
   /* A forked worker's first, of which it may need a few pages: no huge page where these are always given. */
   if (arena->role == HEAP_TACTICAL && heap_generation() > 0 && size <= HUGE_PAGE) no_huge_page(p, size);
   heap_policy_grown(arena->role, p, size);

@@ -204,6 +204,15 @@ TEST_F(Preload, RegistersConstantsWithKsmAtSettle) {
   EXPECT_GT(statistics().ksm_registered, 5'000'000u);
 }
 
+TEST_F(Preload, AsksForHugePagesWhereTheUserDoes) {
+  if (!getenv("MALLOC_CONF")) GTEST_SKIP() << "needs MALLOC_CONF=thp:always";
+  std::string policy;
+  std::getline(std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled"), policy);
+  if (policy.find("[madvise]") == std::string::npos) GTEST_SKIP() << "huge pages are not by madvise here";
+  auto constants = megabytes(5);
+  EXPECT_THAT(flags_of(constants[0].data()), testing::HasSubstr(" hg"));
+}
+
 TEST_F(Preload, TakesEventMemoryOutOfAProcessThatIsOptedInWhole) {
   const char* mode = getenv("SAMEPAGE_KSM");
   if (!mode || std::string(mode) != "constant") GTEST_SKIP() << "needs SAMEPAGE_KSM=constant";
