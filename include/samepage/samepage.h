@@ -93,6 +93,7 @@ typedef enum {
   SAMEPAGE_STORE_PINNED,        /* memory is pinned for the kernel or a device (VmPin) */
   SAMEPAGE_STORE_ASYNC_IO,      /* an AIO context or an io_uring may write to memory at any time */
   SAMEPAGE_STORE_TRACED,        /* a debugger is attached */
+  SAMEPAGE_STORE_SHARED,        /* another process has the same memory (clone(2) with CLONE_VM) */
   SAMEPAGE_STORE_LOCKED,        /* constants are locked (mlock), or all that is mapped from now on */
   SAMEPAGE_STORE_PAGEMAP,       /* /proc/self/pagemap cannot be read: changed user, no /proc */
   SAMEPAGE_STORE_MEMORY_FILE,   /* no memory file: not permitted, or none left that the process inherited */

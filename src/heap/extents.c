@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "heap/phase.h"
@@ -61,6 +62,11 @@ static void no_huge_page(void* at, size_t size) {
   errno = saved;
 }
 
+/* Not by madvise(), which is the store's here. */
+static long give_back(void* at, size_t size) {
+  return syscall(SYS_madvise, at, size, MADV_DONTNEED);
+}
+
 #define REPLACED(type, name, ...)                    \
   type __real_je_ehooks_default_##name(__VA_ARGS__); \
   type __wrap_je_ehooks_default_##name(__VA_ARGS__); \
@@ -114,7 +120,7 @@ REPLACED(bool, purge_forced_impl, void* at, size_t offset, size_t length) {
   const heap_role role = heap_is_constant(at) ? HEAP_CONSTANT : HEAP_TACTICAL;
   return (heap_inherited(at) && atomic_load(&taken_over_by) < heap_generation()) ||
          !heap_policy_may_purge(role, (char*)at + offset, length) ||
-         madvise((char*)at + offset, length, MADV_DONTNEED) != 0 ||
+         give_back((char*)at + offset, length) != 0 ||
          /* What was mapped here meanwhile, by another thread or a signal handler, shows instead of zeros. */
          !heap_policy_may_purge(role, (char*)at + offset, length);
 }
@@ -340,7 +346,7 @@ void heap_extent_drop(void* block, size_t size) {
   uintptr_t begin = ((uintptr_t)block + page - 1) & ~(page - 1),
             end = ((uintptr_t)block + size) & ~(page - 1);
   if (begin < end && heap_policy_may_purge(HEAP_CONSTANT, (void*)begin, end - begin))
-    madvise((void*)begin, end - begin, MADV_DONTNEED);
+    give_back((void*)begin, end - begin);
 }
 
 size_t heap_arenas_active(heap_role role) {

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "store/batch.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -23,6 +25,7 @@ enum {
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   SPLITS_MOST = 8192,               /* mappings that purging may cost */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
+  LEAST_NS = 1000000,               /* so long a batch may last at least, that something be done */
 };
 
 static store_survey survey;
@@ -65,11 +68,18 @@ bool store_batch_may_map(void) {
   return true;
 }
 
+/* Another process that was made by clone(2) with CLONE_VM. The kernel tells a process of one thread whether
+ * its memory is its own (check_unshare_flags); of several threads it tells nothing. */
+static bool is_shared(void) {
+  return survey.threads == 1 && !survey.filtered && store_call(SYS_unshare, CLONE_VM) != 0 && errno == EINVAL;
+}
+
 static bool is_undisturbed(void) {
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
   if (survey.traced) return store_refuse(SAMEPAGE_STORE_TRACED);
+  if (is_shared()) return store_refuse(SAMEPAGE_STORE_SHARED);
   if (survey.threads > 1) {
     /* A sandbox might kill for a call that stopping needs. */
     if (!survey.filtered) stopped = store_stop_others();
@@ -91,7 +101,9 @@ bool store_batch_begin(int64_t longest_ns) {
   if (!store_survey_process(&survey))
     store_refuse(SAMEPAGE_STORE_PAGEMAP);
   else if (is_undisturbed()) {
-    over_at = store_now_ns() + longest_ns; /* whatever it took to come here: something is to be done */
+    over_at = began + longest_ns;
+    const int64_t least = store_now_ns() + LEAST_NS; /* whatever it took to come here */
+    if (over_at < least) over_at = least;
     return true;
   }
   store_batch_end();
@@ -107,7 +119,8 @@ static bool drop_together(void) {
 
 void store_batch_drop_now(void) {
   if (drop_count && (drop_count == 1 || !drop_together()))
-    for (unsigned i = 0; i < drop_count; ++i) madvise(drops[i].iov_base, drops[i].iov_len, MADV_DONTNEED);
+    for (unsigned i = 0; i < drop_count; ++i)
+      store_call(SYS_madvise, drops[i].iov_base, drops[i].iov_len, MADV_DONTNEED);
   drop_count = 0;
   drop_size = 0;
 }

@@ -67,13 +67,14 @@ bool store_block_open(int file, uintptr_t key) {
   block->sealed = false;
   memset(block->history, 0, sizeof block->history);
   memset(block->rewritten_since, 0, sizeof block->rewritten_since);
+  memset(block->whole, 0, sizeof block->whole);
   return true;
 }
 
 void store_block_forget(int file) {
   const store_block* block = &store_blocks[file];
-  if (block->view) madvise((void*)block->view, STORE_BLOCK, MADV_DONTNEED);
-  madvise(scratch, sizeof scratch, MADV_DONTNEED);
+  if (block->view) store_call(SYS_madvise, block->view, STORE_BLOCK, MADV_DONTNEED);
+  store_call(SYS_madvise, scratch, sizeof scratch, MADV_DONTNEED);
 }
 
 void store_block_close(int file) {
@@ -127,7 +128,7 @@ static void make_dumpable(unsigned char* page, size_t size) {
   const int64_t began = store_now_ns();
   atomic_fetch_or((_Atomic(unsigned char)*)page, 0);
   fault_seen(store_now_ns() - began);
-  madvise(page, size, MADV_DONTNEED);
+  store_call(SYS_madvise, page, size, MADV_DONTNEED);
 }
 
 /* A processor fetches ahead of what it reads up to the end of the page: the next one's beginning is asked

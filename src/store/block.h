@@ -21,6 +21,7 @@ typedef struct {
   bool sealed;                        /* all of them were */
   unsigned char history[STORE_PAGES]; /* pass.c's, of each page */
   int64_t rewritten_since[STORE_PAGES / STORE_CHUNK]; /* and of each chunk; store_now_ns(), 0: it is not */
+  unsigned char whole[STORE_PAGES / STORE_CHUNK];     /* and since when nothing of it is private; pass.c */
 } store_block;
 
 /* In the order of their files. Of those from the end on no view was ever mapped, and loops go no further:

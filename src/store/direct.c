@@ -49,8 +49,9 @@ static bool is_limited(void) {
 
 bool store_direct_begin(void) {
   if (atomic_load(&on)) return true;
-  if (store_family_exists() || store_config.holder) return store_refuse(SAMEPAGE_STORE_BUSY);
+  if (store_family_exists() || store_config.joined) return store_refuse(SAMEPAGE_STORE_BUSY);
   if (is_limited()) return store_refuse(SAMEPAGE_STORE_MEMORY);
+  store_config.holder = NULL; /* a launcher's files are for copies; its own go with it and its workers */
   if (!store_family_make(STORE_FILES)) return false;
   atomic_store(&holds, true);
   atomic_store(&on, true);

@@ -17,7 +17,6 @@ enum {
   MANY = 512,               /* pages; a pass that compares so many shows what one costs */
   BUSY_LEAST_NS = 250 * MS, /* between passes of a process that works */
   IDLE_LEAST_NS = 50 * MS,  /* between passes of an idle process */
-  IDLE_SHARE = 20,          /* such passes take at most 1/20 of the time */
   SAVED_S = 5,              /* or, at once, what was left of that in so many seconds before */
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
   WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed */
@@ -25,6 +24,9 @@ enum {
   LATER_MOST = 8,
   IDLE_CPU_NS = MS / 2, /* a process that has run for less than this since has nothing to give back */
 };
+
+/* Passes of an idle process take at most so many times its budget, of the time. */
+static const double kIdleShare = 2.5;
 
 /* So little is what the next request needs first, as a rule: it is given back so long after the last pass, up
  * to LATER_MOST times as long after such as brought little. */
@@ -125,7 +127,7 @@ static int64_t pay(int64_t now, int64_t cost) {
   const int64_t saved = now - SAVED_S * INT64_C(1000000000);
   if (paid_to < saved) paid_to = saved;
   if (paid_to > now) paid_to = now;
-  return paid_to += cost * IDLE_SHARE;
+  return paid_to += (int64_t)((double)cost / (kIdleShare * store_config.budget));
 }
 
 void store_pace_sealed(void) {

@@ -29,6 +29,10 @@ enum {
 /* A chunk that stays rewritten while the process works for so long; one piece of work may take a while. */
 static const int64_t REWRITTEN_NS = (int64_t)60 * 1000000000;
 
+/* Of a chunk of which a page was private: so many passes after the last such one it is mapped anew, as one 2
+ * MB page where the kernel does so. Sooner it would be split again, each time by some 30 faults. */
+enum { WHOLE_PASSES = 4 };
+
 static store_pass pass;
 static bool under_way;
 static int at_file;
@@ -100,11 +104,28 @@ static bool is_rewritten(int64_t* since, bool now_it_is, bool all) {
   return now_it_is && (all || store_now_ns() - *since >= REWRITTEN_NS);
 }
 
+/* Since the first write to it small pages are mapped. The kernel (6.14 and later) gives their table up with the
+ * last of them, and maps what the file has at the next look. */
+static void make_whole(store_block* block, uintptr_t from, unsigned begin, bool has_own) {
+  unsigned char* whole = &block->whole[begin / STORE_CHUNK];
+  if (has_own) {
+    *whole = 1;
+  } else if (*whole && ++*whole > WHOLE_PASSES) {
+    const uintptr_t to = from + (uintptr_t)STORE_CHUNK * STORE_PAGE;
+    uintptr_t first, last;
+    *whole = 0;
+    if (store_pages_run(&block->mapped, begin, begin + STORE_CHUNK) == begin + STORE_CHUNK &&
+        store_batch_of_store(from, to, &first, &last) && first == from && last == to)
+      store_batch_drop(from, to - from);
+  }
+}
+
 /* One chunk: the pages of it that are private, compared, dropped in runs. */
 static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64_t* entries, bool all) {
   store_block* block = &store_blocks[file];
   run_of_pages run = {0, 0};
   unsigned rewritten = 0;
+  bool has_own = false;
   uint64_t differ[STORE_CHUNK / 64] = {0};
   uintptr_t first = 0, last = 0; /* what may be read and dropped: a program may have protected the rest */
   for (unsigned page = begin; page < begin + STORE_CHUNK; ++page) {
@@ -114,6 +135,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
     if (at >= last &&
         !store_batch_of_store(at, address + (uintptr_t)(begin + STORE_CHUNK) * STORE_PAGE, &first, &last))
       break;
+    has_own = has_own || store_is_own(entries[page - begin]);
     if (at >= first && store_pages_has(&block->mapped, page)) {
       const uint64_t entry = entries[page - begin];
       const bool is_private = store_is_private(entry);
@@ -135,6 +157,7 @@ static void pass_chunk(int file, uintptr_t address, unsigned begin, const uint64
       drop(address, &run);
   }
   drop(address, &run);
+  make_whole(block, address + (uintptr_t)begin * STORE_PAGE, begin, has_own);
   const unsigned from_layers = store_layers_chunk(file, begin, differ);
   private_after -= (size_t)from_layers * STORE_PAGE;
   if (is_rewritten(&block->rewritten_since[begin / STORE_CHUNK], rewritten >= MOSTLY_REWRITTEN + from_layers,

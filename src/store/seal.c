@@ -20,6 +20,10 @@
 
 enum { STEP_NS = 7000000 };
 
+/* A parent that may not map so many times in a row publishes all the same: its workers may map. */
+enum { REFUSED_FOR_LONG = 2 };
+static unsigned map_refusals;
+
 static bool published_here[STORE_FILES];
 /* By the block's first file: it was looked for what came since, in this sealing. */
 static bool was_looked_at[STORE_FILES];
@@ -69,7 +73,10 @@ static void finish_file(int file) {
 static store_progress map_some(int file, uintptr_t key) {
   store_block* block = &store_blocks[file];
   if (!store_block_open(file, key)) return STORE_REFUSED;
-  if (!store_batch_begin(STORE_BATCH_NS)) return STORE_REFUSED;
+  if (!store_batch_begin(STORE_BATCH_NS)) {
+    ++map_refusals;
+    return STORE_REFUSED;
+  }
   const bool may = store_batch_may_map();
   /* What differs in a worker that was sealed in the midst of its work it has written since the fork, and may
    * have its old bytes again when that is done; so has the publisher what it has written since it copied. */
@@ -80,7 +87,11 @@ static store_progress map_some(int file, uintptr_t key) {
   store_block_forget(file);
   store_batch_end();
   store_block_close(file); /* before the program can close it and have another file there */
-  if (!may) return STORE_REFUSED;
+  if (!may) {
+    ++map_refusals;
+    return STORE_REFUSED;
+  }
+  map_refusals = 0;
   if (block->compared == STORE_PAGES) finish_file(file);
   return STORE_MORE;
 }
@@ -188,6 +199,13 @@ static store_progress first_some(uintptr_t address, bool may_publish) {
   return STORE_REFUSED;
 }
 
+/* For its workers alone. */
+static store_progress publish_some(uintptr_t address, bool may_publish) {
+  const int file = sealed_file(address) >= 0 ? -1 : store_family_file(address);
+  return file < 0 || store_file_state_of(file) == STORE_PUBLISHED ? STORE_DONE
+                                                                  : file_some(file, address, may_publish);
+}
+
 /* What came later must not take the files that other blocks need. */
 static store_progress rest_some(uintptr_t address, bool may_publish) {
   if (sealed_file(address) < 0) return STORE_DONE;
@@ -214,7 +232,10 @@ store_progress store_seal_some(bool may_publish) {
   if (may_publish) store_layers_give_up();
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-  store_progress all = of_all(first_some, may_publish);
+  store_progress all = STORE_DONE;
+  if (may_publish && map_refusals >= REFUSED_FOR_LONG && store_family_has_lived_on())
+    all = of_all(publish_some, may_publish);
+  if (all != STORE_MORE) all = of_all(first_some, may_publish);
   if (all != STORE_MORE) { /* also while it waits: perhaps for what it is filling there itself */
     const store_progress rest = of_all(rest_some, may_publish);
     if (rest == STORE_MORE || all == STORE_DONE) all = rest;
@@ -247,5 +268,6 @@ void store_seal_forked(void) {
   store_later_for_workers(false);
   memset(published_here, 0, sizeof published_here);
   memset(was_looked_at, 0, sizeof was_looked_at);
+  map_refusals = 0;
   store_publish_forked();
 }

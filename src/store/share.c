@@ -54,7 +54,8 @@ static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, un
   return true;
 }
 
-bool store_discard(uintptr_t begin, size_t size) {
+/* Runs of fewer than `least` pages are left, and it is not done. */
+static bool discard(uintptr_t begin, size_t size, unsigned least) {
   if (!store_statistics.sealed && !store_direct_holds()) return true;
   const uintptr_t end = begin + size;
   unsigned from, to;
@@ -65,7 +66,7 @@ bool store_discard(uintptr_t begin, size_t size) {
     if (part_of(&store_blocks[file], begin, end, &from, &to) &&
         store_pages_any(&store_blocks[file].mapped, from, to)) {
       mapped = true;
-      if (to - from < SHORT_PURGE) done = false;
+      if (to - from < least) done = false;
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
   if (mapped && done) done = store_batch_may_split();
@@ -74,6 +75,14 @@ bool store_discard(uintptr_t begin, size_t size) {
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
   store_unlock();
   return done;
+}
+
+bool store_discard(uintptr_t begin, size_t size) {
+  return discard(begin, size, SHORT_PURGE);
+}
+
+bool store_discard_all(uintptr_t begin, size_t size) {
+  return discard(begin, size, 0);
 }
 
 /* ---- on request ---- */

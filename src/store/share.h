@@ -12,6 +12,8 @@ void store_process_is_forked(void); /* first call of a process; lock held or not
 /* Pages that malloc gives up become plain and zero. False: they stay, with what is in them. Any thread,
  * inside malloc. */
 bool store_discard(uintptr_t begin, size_t size);
+/* The same for what the program gives up, however little that is. Any thread. */
+bool store_discard_all(uintptr_t begin, size_t size);
 
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);

@@ -23,6 +23,7 @@ static const char* const kNames[SAMEPAGE_STORE_REASONS] = {
     [SAMEPAGE_STORE_PINNED] = "pinned",
     [SAMEPAGE_STORE_ASYNC_IO] = "async_io",
     [SAMEPAGE_STORE_TRACED] = "traced",
+    [SAMEPAGE_STORE_SHARED] = "shared",
     [SAMEPAGE_STORE_LOCKED] = "locked",
     [SAMEPAGE_STORE_PAGEMAP] = "pagemap",
     [SAMEPAGE_STORE_MEMORY_FILE] = "memory_file",

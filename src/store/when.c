@@ -364,6 +364,8 @@ static void join_launcher(void) {
   if (store_family_make(1)) {
     store_family_join();
     atomic_store(&store_awake, true);
+  } else {
+    store_statistics_write(store_config.statistics, false); /* that say why */
   }
   store_unlock();
 }
@@ -437,6 +439,8 @@ static void before_fork(void) {
     if (begin_anew(came_since_sealing()) &&
         store_family_make(heap_next_fork_is_copy() ? STORE_FILES : blocks_to_come()))
       atomic_store(&store_awake, true);
+    else
+      store_statistics_write(store_config.statistics, false); /* that say why */
   }
   errno = saved;
 }

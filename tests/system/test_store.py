@@ -90,6 +90,50 @@ print(same(), child(same), libc.samepage_unseal(), same())
     assert said == ["0", "0 True 0 True", "0 True", "0 True 0 True", "True 0 True", "True True 0 True"]
 
 
+def test_what_a_program_gives_up_is_zero(tmp_path):
+    """By madvise, with a few pages and with many; in its children too, and for good."""
+    said = script(tmp_path, r"""
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+data = noise()
+start = (ctypes.addressof(ctypes.c_char.from_buffer(data)) + 4095) & ~4095
+offset = start - ctypes.addressof(ctypes.c_char.from_buffer(data))
+wanted = bytearray(data)
+print(*seal()[:1])
+DONTNEED, FREE = 4, 8
+for page, pages, advice in (100, 3, DONTNEED), (1000, 600, DONTNEED), (2000, 1, DONTNEED), (3000, 100, FREE):
+    if libc.madvise(start + page * 4096, pages * 4096 - 5, advice): print("refused", ctypes.get_errno())
+    wanted[offset + page * 4096:offset + (page + pages) * 4096] = bytes(pages * 4096)
+same = lambda: data == wanted
+print(same(), child(same), libc.madvise(start + 1, 4096, DONTNEED), ctypes.get_errno(), same())
+data[offset + 1000 * 4096] = wanted[offset + 1000 * 4096] = 7
+print(libc.samepage_reshare(), same(), child(same), libc.samepage_unseal(), same())
+""")
+    assert said == ["0", "True True -1 22 True", "0 True True 0 True"]
+
+
+def test_what_is_whole_again_has_its_2_mb_pages_again(tmp_path):
+    said = script(tmp_path, r"""
+def huge():
+    sum(data[::4096])       # mapped when it is read
+    return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("ShmemPmdMapped:"))
+data = noise()
+seal()
+before = huge()
+if not before: print("skip: no 2 MB pages of memory files here"); sys.exit()
+dirty(data, 6000)
+split = huge()
+passes = [libc.samepage_reshare() for _ in range(6)]
+print(split < before, sum(passes), huge() == before, os.uname().release, data == noise())
+""")
+    if said[0].startswith("skip"):
+        pytest.skip(said[0])
+    split, refused, whole, kernel, same = said[0].split()
+    assert (split, refused, same) == ("True", "0", "True")
+    if tuple(map(int, kernel.split(".")[:2])) < (6, 14):
+        pytest.skip(f"kernel {kernel} keeps the tables of small pages")
+    assert whole == "True"
+
+
 def test_what_a_program_protects_after_it_was_written_is_left_alone(tmp_path):
     said = script(tmp_path, r"""
 data = noise()

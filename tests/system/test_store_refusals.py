@@ -59,6 +59,13 @@ while "TracerPid:\\t0\\n" in open("/proc/self/status").read(): time.sleep(0.01)
 sealed('traced')
 os.kill(tracer, signal.SIGKILL)
 os.waitpid(tracer, 0)""",
+    "shared": """
+stack = mmap.mmap(-1, 1 << 16)
+top = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(stack)) + (1 << 16))
+other = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), top, 0x100 | signal.SIGCHLD, None)    # CLONE_VM
+sealed('shared')
+os.kill(other, signal.SIGKILL)
+os.waitpid(other, 0)""",
     "off": "libc.samepage_unseal(); sealed('off')",
 }.items(), ids=lambda value: value if value.isidentifier() else "")
 def test_it_says_why(tmp_path, reason, text):
@@ -103,6 +110,38 @@ sealed('threads')
 os.write(pipe[1], b"x")
 thread.join()
 """)
+
+
+def test_a_parent_whose_threads_may_not_be_stopped_publishes_for_its_workers(tmp_path):
+    """All it has; they have one thread each."""
+    said = script(tmp_path, FILTER + r"""
+data = noise(size=100 << 20)
+was = zlib.crc32(data)
+pipe = os.pipe()
+thread = threading.Thread(target=lambda: os.read(pipe[0], 1))
+thread.start()
+forbid(101, 1)      # ptrace
+def worker():
+    until = time.monotonic() + 40
+    while time.monotonic() < until:
+        try:
+            if statistics()["sealed"] > 90 << 20: return zlib.crc32(data) == was
+        except FileNotFoundError: pass
+        time.sleep(0.3)
+print(child(worker), "threads" in statistics()["reasons"], zlib.crc32(data) == was)
+os.write(pipe[1], b"x")
+thread.join()
+""", mode="auto")
+    assert said in (["True True True"], ["skip: no seccomp here"])
+
+
+def test_a_parent_says_why_its_workers_do_not_share(tmp_path):
+    said = script(tmp_path, FILTER + r"""
+data = noise()
+forbid(319, 1)      # memfd_create
+print(child(lambda: True), statistics()["reasons"])
+""", mode="auto")
+    assert said in (["True {'memory_file': 1}"], ["skip: no seccomp here"])
 
 
 def test_pages_are_given_back_in_a_sandbox_that_kills_for_process_madvise(tmp_path):

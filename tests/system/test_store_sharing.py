@@ -291,6 +291,21 @@ def gives_back(data, pages=5000):
 
 
 @pytest.mark.parametrize("command", [[], [SAMEPAGE, "run", "-q", "--"]], ids=["alone", "under run"])
+def test_what_was_allocated_in_the_store_is_shared_at_the_first_fork(tmp_path, command):
+    said = script(tmp_path, r"""
+print(libc.samepage_allocate_in_store())
+data = noise()
+was = zlib.crc32(data)
+def worker():
+    was_shared = anonymous() < 20 << 20
+    data[0] ^= 1            # its own
+    return was_shared and zlib.crc32(data) != was
+print(child(worker), anonymous() < 20 << 20, zlib.crc32(data) == was)
+""", command=command, mode="auto")
+    assert said == ["0", "True True True"]
+
+
+@pytest.mark.parametrize("command", [[], [SAMEPAGE, "run", "-q", "--"]], ids=["alone", "under run"])
 def test_a_daemon_that_loaded_before_it_went_to_the_background_shares_with_its_workers(tmp_path, command):
     """The process in which its tables came about has ended, and the launcher with it."""
     said = script(tmp_path, GIVES_BACK + r"""

@@ -1,6 +1,6 @@
 """A table of pure Python objects, loaded once; forked workers look things up in it, event by event.
 
-table.py MB WORKERS EVENTS LOOK_UPS PERIOD_MS. Prints, as JSON, what each worker's private memory was at the end of its events and
+table.py MB WORKERS EVENTS LOOK_UPS PERIOD_MS WORK_MS: each event takes so much processor time more. Prints, as JSON, what each worker's private memory was at the end of its events and
 just before the next one, and how long the events took."""
 import json
 import os
@@ -33,7 +33,13 @@ def work(table, look_ups, seed):
     return total
 
 
-def worker(table, look_ups, number, events, answers):
+def compute(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        sum(range(1000))
+
+
+def worker(table, look_ups, work_ms, number, events, answers):
     ends, rests, times, total = [], [], [], 0.0
     while event := os.read(events, 8):
         event = int(event)
@@ -41,6 +47,7 @@ def worker(table, look_ups, number, events, answers):
             rests.append(private_memory.of(os.getpid()))
         began = time.perf_counter()
         total += work(table, look_ups, number * 1000 + event)
+        compute(work_ms / 1000)
         times.append(time.perf_counter() - began)
         if event % EVERY == EVERY // 2:
             ends.append(private_memory.of(os.getpid()))
@@ -51,7 +58,7 @@ def worker(table, look_ups, number, events, answers):
 
 
 def main():
-    megabytes, workers, events, look_ups, period = map(int, sys.argv[1:])
+    megabytes, workers, events, look_ups, period, work_ms = map(int, sys.argv[1:])
     table = table_of(megabytes)
     taken, answers = os.pipe()
     channels = []
@@ -60,7 +67,7 @@ def main():
         if not os.fork():
             for channel in [*channels, start]:
                 os.close(channel)
-            worker(table, look_ups, number, end, answers)
+            worker(table, look_ups, work_ms, number, end, answers)
         channels.append(start)
     os.close(answers)
     time.sleep(1)

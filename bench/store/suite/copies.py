@@ -15,10 +15,11 @@ PACES = {"KSM, kernel's default": {"pages_to_scan": 100, "sleep_millisecs": 20},
          "KSM, kernel's advisor": {"advisor_mode": "scan-time"},
          "KSM, ksmtuned's fastest": {"pages_to_scan": 1250, "sleep_millisecs": 10},
          "KSM, fast": {"pages_to_scan": 20000, "sleep_millisecs": 20}}
-APART = {"apart": {}, "apart, 2 MB pages": {"MALLOC_CONF": "thp:always"}}
+HUGE = {"MALLOC_CONF": "thp:always"}
+APART = {"apart": {}, "apart, 2 MB pages": HUGE}
 # A virtual machine's host may have to find the memory that the store takes for its files: in the second row the copies
-# have touched, and freed, as much a moment before.
-STORE = {"store": {}, "store, free memory at hand": {"BENCH_STORE_AT_HAND": "1"}}
+# have touched, and freed, as much a moment before. 2 MB pages cost less to free than small ones.
+STORE = {"store": {}, "store, free memory at hand": {"BENCH_STORE_AT_HAND": "1"}, "store, 2 MB pages": HUGE}
 ROWS = [*APART, *STORE, *PACES]
 
 
@@ -46,6 +47,11 @@ def paced(row):
             host.put(name, str(value))
         host.put("run", "1")
         yield
+
+
+def apart_of(row):
+    """The row of the same copies that do not share."""
+    return "apart, 2 MB pages" if {**APART, **STORE}.get(row) is HUGE else "apart"
 
 
 def pss(pids):
@@ -109,6 +115,15 @@ def measure(build, row, copies, megabytes, patience, alone):
     return {"row": row, "copies": copies, "alone": alone, "seconds": seconds, "saved": saved, "cpu": cpu,
             "cpu_per_gb": cpu / (saved / 1e9) if saved > 1e7 and row not in APART else None,
             "look_ups": max(float(line[0]) for line in told), "write_us": sum(float(line[1]) for line in told) / len(told)}
+
+
+def least(build, copies, saved):
+    """CPU seconds that the machine needs to copy once what so many copies save, to compare each one's with it byte by byte, and to
+    map it in the place of 4 kB pages."""
+    megabytes = round(saved / (copies - 1) / (1 << 20))
+    ran = subprocess.run([build / "bin/bench-store-least", str(megabytes)], capture_output=True, text=True, check=True)
+    copying, comparing, mapping = map(float, ran.stdout.split())
+    return copying + copies * (comparing + mapping)
 
 
 # ---- by the cgroup's own figure

@@ -1,10 +1,13 @@
-// Writes into constants around seals and passes: two threads, a signal handler, and read(2) and recv(2) in a
-// third. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often,
+// Writes into constants around seals and passes: two threads, a signal handler, read(2) and recv(2) in a third,
+// and O_DIRECT AIO in a fourth, whose context comes and goes. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often,
 // so that passes have pages to give back. Prints "writes lost given_back seals" of all rounds. store_writers
 // ROUNDS SECONDS
+#include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <pthread.h>
 #include <samepage/samepage.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,8 +30,8 @@
 
 namespace {
 
-constexpr std::size_t kPage = 4096, kPages = 4096;
-enum Writer { kFirst, kSecond, kHandler, kReader, kWriters };
+constexpr std::size_t kPage = 4096, kPages = 4096, kSector = 512;
+enum Writer { kFirst, kSecond, kHandler, kReader, kAsync, kWriters };
 
 unsigned char* constants;
 std::atomic<bool> over;
@@ -62,7 +65,7 @@ class Cells {
 
  private:
   unsigned char* at(std::size_t page) const {
-    return const_cast<unsigned char*>(constants + page * kPage + 64 * writer_);
+    return const_cast<unsigned char*>(constants + page * kPage + kSector * writer_);
   }
 
   Writer writer_;
@@ -99,6 +102,52 @@ void read_here() {
   close(ends[1]);
 }
 
+/// So often with one context, whose end takes milliseconds; then as long without one, so that passes are made.
+constexpr int kReads = 50, kPauseUs = 10000;
+
+/// A file whose sectors are 256, each full of one byte.
+int sectors() {
+  const int file = open("/var/tmp", O_TMPFILE | O_RDWR, 0600);
+  std::array<unsigned char, kSector> sector;
+  for (int value = 0; value < 256; ++value) {
+    sector.fill(static_cast<unsigned char>(value));
+    if (write(file, sector.data(), kSector) != static_cast<ssize_t>(kSector)) abort();
+  }
+  fcntl(file, F_SETFL, O_DIRECT);  // where the file system can
+  return file;
+}
+
+/// The kernel writes when it pleases.
+void read_async() {
+  const int file = sectors();
+  while (!over) {
+    aio_context_t context = 0;
+    if (syscall(SYS_io_setup, 1, &context) != 0) return;  // no AIO here
+    for (int i = 0; i < kReads && !over; ++i) {
+      unsigned char value;
+      unsigned char* at = cells[kAsync]->choose(value);
+      iocb one{};
+      iocb* list = &one;
+      io_event event{};
+      one.aio_lio_opcode = IOCB_CMD_PREAD;
+      one.aio_fildes = static_cast<unsigned>(file);
+      one.aio_buf = reinterpret_cast<std::uintptr_t>(at);
+      one.aio_nbytes = kSector;
+      one.aio_offset = static_cast<long long>(value * kSector);
+      if (syscall(SYS_io_submit, context, 1, &list) != 1) abort();
+      while (syscall(SYS_io_getevents, context, 1, 1, &event, nullptr) != 1) {
+      }
+      if (event.res == static_cast<long long>(kSector))
+        cells[kAsync]->wrote(value);
+      else
+        fcntl(file, F_SETFL, 0);  // larger sectors
+    }
+    syscall(SYS_io_destroy, context);
+    usleep(kPauseUs);
+  }
+  close(file);
+}
+
 void on_signal(int /*signal*/) {
   for (int i = 0; i < 8; ++i) store(*cells[kHandler]);
 }
@@ -109,13 +158,14 @@ void live(double seconds, std::uint64_t (&totals)[4]) {
   constants = static_cast<unsigned char*>(aligned_alloc(kPage, kPages * kPage));
   samepage_scope_end();
   for (std::size_t i = 0; i < kPages * kPage; ++i)
-    constants[i] = static_cast<unsigned char>(i * 2654435761u >> 13);
+    constants[i] = static_cast<unsigned char>(i / kSector * 2654435761u >> 13);
   for (int writer = 0; writer < kWriters; ++writer) cells[writer] = new Cells(static_cast<Writer>(writer));
   signal(SIGUSR1, on_signal);
   std::vector<std::thread> threads;
   threads.emplace_back(write_here, kFirst);
   threads.emplace_back(write_here, kSecond);
   threads.emplace_back(read_here);
+  threads.emplace_back(read_async);
   // The handler runs in one thread alone, so its cells need no lock.
   std::thread kicker([to = threads.front().native_handle()] {
     while (!over) {
