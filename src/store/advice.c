@@ -13,12 +13,20 @@
 #define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
 #endif
 
+static bool gives_up(int advice) {
+  return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_DONTNEED_LOCKED;
+}
+
 __attribute__((visibility("default"))) int madvise(void* begin, size_t size, int advice) {
-  const uintptr_t at = (uintptr_t)begin, pages = (size + STORE_PAGE - 1) & -(size_t)STORE_PAGE;
-  const bool gives_up = advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_DONTNEED_LOCKED;
-  if (gives_up && at % STORE_PAGE == 0 && heap_is_constant(begin) && !store_discard_all(at, pages)) {
-    errno = EAGAIN;
-    return -1;
+  const uintptr_t at = (uintptr_t)begin;
+  if (!gives_up(advice) || at % STORE_PAGE || !heap_is_constant(begin))
+    return (int)store_call(SYS_madvise, begin, size, advice);
+  const size_t pages = (size + STORE_PAGE - 1) & -(size_t)STORE_PAGE;
+  if (store_discard_all(at, pages)) {
+    const int result = (int)store_call(SYS_madvise, begin, size, advice);
+    /* What another thread has mapped there meanwhile shows instead of zeros. */
+    if (result || store_discard_all(at, pages)) return result;
   }
-  return (int)store_call(SYS_madvise, begin, size, advice);
+  errno = EAGAIN;
+  return -1;
 }

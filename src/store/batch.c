@@ -81,8 +81,8 @@ static bool is_undisturbed(void) {
   if (survey.traced) return store_refuse(SAMEPAGE_STORE_TRACED);
   if (is_shared()) return store_refuse(SAMEPAGE_STORE_SHARED);
   if (survey.threads > 1) {
-    /* A sandbox might kill for a call that stopping needs. */
-    if (!survey.filtered) stopped = store_stop_others();
+    /* A sandbox might kill for a call that stopping needs, which finds threads by their numbers. */
+    if (!survey.filtered && !survey.foreign) stopped = store_stop_others();
     if (!stopped) return store_refuse(SAMEPAGE_STORE_THREADS);
     /* What they did until then. */
     if (!store_survey_process(&survey)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);

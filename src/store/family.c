@@ -482,6 +482,15 @@ void store_family_lives_on(void) {
     atomic_store(&control->lives_on, true);
 }
 
+void store_family_maps(void) {
+  if (control && !atomic_load_explicit(&control->maps, memory_order_relaxed))
+    atomic_store(&control->maps, true);
+}
+
+bool store_family_has_mapped(void) {
+  return control && atomic_load(&control->maps);
+}
+
 bool store_family_has_lived_on(void) {
   return control && atomic_load_explicit(&control->lives_on, memory_order_relaxed);
 }

@@ -88,3 +88,6 @@ bool store_family_has_spare_files(void);
 /* A member lives on after its fork without exec. Any thread, no lock. */
 void store_family_lives_on(void);
 bool store_family_has_lived_on(void);
+/* Somebody in it may map what is published; a hint. */
+void store_family_maps(void);
+bool store_family_has_mapped(void);

@@ -12,7 +12,8 @@ enum { NEEDED = 2 * STORE_BLOCK };
 
 /* False if there is no such file, or no limit in it. */
 static bool read_bytes(const char* folder, const char* name, unsigned long* bytes) {
-  char path[4200], text[32], *end;
+  static char path[4300]; /* threads have small stacks; under the store's lock */
+  char text[32], *end;
   snprintf(path, sizeof path, "%s/%s", folder, name);
   if (!store_read_text(path, text, sizeof text)) return false;
   *bytes = strtoul(text, &end, 10);
@@ -22,7 +23,7 @@ static bool read_bytes(const char* folder, const char* name, unsigned long* byte
 /* The group that the line of /proc/self/cgroup with this beginning names, and those that it is in. */
 static bool has_room(const char* groups, const char* line, const char* root, const char* limit,
                      const char* usage) {
-  char folder[4200];
+  static char folder[4200];
   const char* group = strstr(groups, line);
   if (!group) return true;
   group += strlen(line);
@@ -39,7 +40,7 @@ static bool has_room(const char* groups, const char* line, const char* root, con
 }
 
 bool store_has_headroom(void) {
-  char groups[4096];
+  static char groups[4096];
   if (!store_read_text("/proc/self/cgroup", groups, sizeof groups)) return true;
   return has_room(groups, "0::", "/sys/fs/cgroup", "memory.max", "memory.current") &&
          has_room(groups, ":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes",

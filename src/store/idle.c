@@ -2,6 +2,7 @@
 #include "store/idle.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -80,9 +81,26 @@ static int slice_of(bool seldom) {
              : SLICE_MS;
 }
 
-static bool wait_a_little(store_ready* ready, const void* wait, uint64_t blocked, int milliseconds) {
-  if (ready(wait, milliseconds)) return true;
-  if (!pending_of(blocked)) return false;
+/* What a thread waits for that works meanwhile. */
+typedef struct {
+  store_ready* ready;
+  const void* wait;
+  uint64_t blocked;       /* signals, before */
+  const uint64_t* during; /* and while it waits; NULL: all */
+  bool interrupted;
+} watched_wait;
+
+static bool is_ready(watched_wait* it, int milliseconds) {
+  if (it->interrupted) return true;
+  const store_state state = it->ready(it->wait, milliseconds, it->during);
+  it->interrupted = state == STORE_INTERRUPTED;
+  return state != STORE_NOT_YET;
+}
+
+static bool wait_a_little(watched_wait* it, int milliseconds) {
+  if (is_ready(it, milliseconds)) return true;
+  pthread_testcancel();
+  if (!pending_of(it->blocked)) return false;
   atomic_store(&signalled_at, store_now_ns());
   return true;
 }
@@ -108,7 +126,7 @@ static bool is_idle(int64_t now, int64_t watching) {
 
 /* Waits until the process has been idle for long enough, for a pass that is paid for a slice; false if the
  * wait is over before, or something else is due. */
-static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t blocked, int64_t at_most) {
+static bool wait_until_idle(watched_wait* it, int64_t at_most) {
   const int64_t cpu = cpu_of_thread();
   int64_t now = store_now_ns(), began = now, watching = 0;
   store_rest rest = {0, 0}; /* looked at first when the process is found idle */
@@ -127,7 +145,7 @@ static bool wait_until_idle(store_ready* ready, const void* wait, uint64_t block
     if (!works && !rest.time) rest = store_rest_now();
     const int64_t others = cpu_of_process() - cpu_of_thread();
     seldom = work != STORE_PAID_PASS || !seldom; /* a moment between is looked for now and then */
-    if (wait_a_little(ready, wait, blocked, slice_of(seldom)) || now >= at_most) break;
+    if (wait_a_little(it, slice_of(seldom)) || now >= at_most) break;
     is_moment = cpu_of_process() - cpu_of_thread() - others < MOMENT_NS;
     work = store_due(true);
     if (!store_is_pass(work)) break;
@@ -152,41 +170,69 @@ bool store_is_watched(void) {
   return atomic_load(&watching_process) == store_process();
 }
 
-static void watch(store_ready* ready, const void* wait, uint64_t blocked) {
+static void watch(watched_wait* it) {
   if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
   const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
   bool is_found_idle = false;
   store_work work;
-  while ((work = store_due(true)) != STORE_NOTHING && !ready(wait, 0) && !pending_of(blocked)) {
+  while ((work = store_due(true)) != STORE_NOTHING && !is_ready(it, 0) && !pending_of(it->blocked)) {
     if (work == STORE_WATCH) {
-      wait_a_little(ready, wait, blocked, slice_of(store_due_later() > 0));
+      wait_a_little(it, slice_of(store_due_later() > 0));
     } else if (store_is_pass(work) && !is_found_idle) {
-      is_found_idle = wait_until_idle(ready, wait, blocked, at_most);
+      is_found_idle = wait_until_idle(it, at_most);
       if (!is_found_idle && store_now_ns() >= at_most) break;
     } else if (!store_step(work)) { /* another thread is at it */
-      wait_a_little(ready, wait, blocked, SLICE_MS);
+      wait_a_little(it, SLICE_MS);
     } else if (store_is_pass(work) && !store_pass_under_way()) {
       is_found_idle = false; /* for the next one anew */
     }
   }
 }
 
-bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked) {
+static bool is_first_of_several(void) {
+  return !__libc_single_threaded && store_call(SYS_gettid) == getpid();
+}
+
+/* Signals after whose handlers a call goes on. */
+static uint64_t restarting(void) {
+  uint64_t signals = 0;
+  for (int signal = 1; signal <= 64; ++signal)
+    if (!interrupts((uint64_t)1 << (signal - 1), true)) signals |= (uint64_t)1 << (signal - 1);
+  return signals;
+}
+
+static void end_watch(void* blocked) {
+  atomic_store(&watching_process, 0);
+  store_restore_signals(*(uint64_t*)blocked);
+}
+
+static void watch_to_its_end(watched_wait* it) {
+  pthread_cleanup_push(end_watch, &it->blocked);
+  watch(it);
+  pthread_cleanup_pop(0);
+}
+
+bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked) {
   const int saved = errno;
+  const bool is_first = is_first_of_several(), restarts = flags & STORE_RESTARTS;
   pid_t other = atomic_load(&watching_process);
-  const bool watches =
-      other != store_process() && atomic_compare_exchange_strong(&watching_process, &other, store_process());
-  if (watches) watch(ready, wait, blocked);
-  const bool interrupted = interrupts(pending_of(blocked), restarts);
+  const bool watches = !(is_first && (flags & STORE_CLOSED)) && other != store_process() &&
+                       atomic_compare_exchange_strong(&watching_process, &other, store_process());
+  const uint64_t during = blocked | (is_first && restarts && watches ? restarting() : 0);
+  watched_wait it = {ready, wait, blocked, is_first ? &during : NULL, false};
+  if (watches) watch_to_its_end(&it);
+  const bool interrupted = it.interrupted || interrupts(pending_of(blocked), restarts);
   if (watches) atomic_store(&watching_process, 0);
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
   return !interrupted;
 }
 
-bool store_idle(store_ready* ready, const void* wait, bool restarts) {
+bool store_idle(store_ready* ready, const void* wait, int flags) {
   const int saved = errno;
-  if (store_is_watched() || store_due(true) == STORE_NOTHING || ready(wait, 0)) return true;
+  if (store_is_watched() || store_due(true) == STORE_NOTHING || (is_first_of_several() && (flags & STORE_CLOSED)) ||
+      ready(wait, 0, NULL) != STORE_NOT_YET)
+    return true;
   errno = saved;
-  return store_idle_blocked(ready, wait, restarts, store_block_signals());
+  return store_idle_blocked(ready, wait, flags, store_block_signals());
 }

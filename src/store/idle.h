@@ -10,14 +10,23 @@
 #include <stdint.h>
 
 /* Whether what is waited for has come, or the wait is over; waits for that so many milliseconds itself. What
- * several processes wait for another one may take: who saw it come must not wait for it again unwatched. */
-typedef bool store_ready(const void* wait, int milliseconds);
+ * several processes wait for another one may take: who saw it come must not wait for it again unwatched.
+ * `during`: signals that are blocked meanwhile; NULL: as they are, all. */
+typedef enum { STORE_INTERRUPTED = -1, STORE_NOT_YET, STORE_COME } store_state;
+typedef store_state store_ready(const void* wait, int milliseconds, const uint64_t* during);
 
-/* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR.
- * `restarts`: libc goes on with this call after a handler that was installed with SA_RESTART. */
-bool store_idle(store_ready* ready, const void* wait, bool restarts);
+enum {
+  STORE_RESTARTS = 1, /* libc goes on with this call after a handler that was installed with SA_RESTART */
+  /* `ready` takes no signals. Other threads would be given those of a process whose first thread blocks them,
+   * and its wait would go on: the first thread of several does not work in such a wait. */
+  STORE_CLOSED = 2,
+};
+
+/* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR. A
+ * cancellation point. */
+bool store_idle(store_ready* ready, const void* wait, int flags);
 /* The same for a thread that has blocked its signals; `blocked`: those that it had before, and has again. */
-bool store_idle_blocked(store_ready* ready, const void* wait, bool restarts, uint64_t blocked);
+bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked);
 /* Whether another thread, or this one below a signal handler, does so already: store_idle then does nothing.
  */
 bool store_is_watched(void);

@@ -19,7 +19,7 @@ enum {
 static bool for_workers;
 
 size_t store_later_own(void) {
-  uint64_t entries[STORE_CHUNK];
+  static uint64_t entries[STORE_CHUNK]; /* threads have small stacks */
   uintptr_t begin, end;
   size_t pages = 0;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
@@ -91,7 +91,7 @@ static void leave_out_stored(uintptr_t address, store_pages* came) {
 
 /* From this page on, as far as a batch allows. */
 static bool find_some(int pagemap, uintptr_t address, unsigned* chunk, store_pages* came) {
-  uint64_t entries[STORE_CHUNK];
+  static uint64_t entries[STORE_CHUNK]; /* threads have small stacks */
   if (!store_batch_begin(STORE_BATCH_NS)) return false;
   for (; *chunk < STORE_PAGES && !store_batch_over(); *chunk += STORE_CHUNK) {
     if (!store_pagemap_read(pagemap, address + (uintptr_t)*chunk * STORE_PAGE, entries)) continue;

@@ -21,9 +21,9 @@ static bool taken(int error, uint64_t signals) {
   return !error;
 }
 
-void store_lock(void) {
+bool store_lock(void) {
   const uint64_t signals = store_block_signals();
-  taken(pthread_mutex_lock(&lock), signals);
+  return taken(pthread_mutex_lock(&lock), signals);
 }
 
 bool store_try_lock(void) {

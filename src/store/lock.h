@@ -5,7 +5,7 @@
 #pragma once
 #include <stdbool.h>
 
-void store_lock(void);
+bool store_lock(void);
 bool store_try_lock(void);
 /* For the way from malloc, where the holder may wait for a lock of jemalloc's that the caller has: waits for
  * a while only, and not at all for the caller itself. */

@@ -212,7 +212,7 @@ static void end_pass(void) {
 
 /* A block of which nothing is mapped any more needs no file. */
 static void run_batch(int pagemap, bool all) {
-  uint64_t entries[STORE_CHUNK];
+  static uint64_t entries[STORE_CHUNK]; /* threads have small stacks */
   int file = -1;
   while (next_chunk() && !store_batch_over()) {
     if (file >= 0 && file != at_file) leave_file(file);

@@ -86,7 +86,7 @@ static void collapse(int fd, unsigned begin) {
 }
 
 static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin, const store_pages* only) {
-  uint64_t entries[STORE_CHUNK];
+  static uint64_t entries[STORE_CHUNK]; /* threads have small stacks */
   if (!store_pagemap_read(pagemap, address + (uintptr_t)begin * STORE_PAGE, entries)) return true;
   for (unsigned page = 0; only && page < STORE_CHUNK; ++page)
     if (!store_pages_has(only, begin + page)) entries[page] = 0;

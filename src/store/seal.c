@@ -20,7 +20,7 @@
 
 enum { STEP_NS = 7000000 };
 
-/* A parent that may not map so many times in a row publishes all the same: its workers may map. */
+/* A parent that may not map so many times in a row publishes all the same, if its workers map. */
 enum { REFUSED_FOR_LONG = 2 };
 static unsigned map_refusals;
 
@@ -40,7 +40,7 @@ static void find_own(const uint64_t entries[STORE_CHUNK], unsigned begin, store_
 static unsigned map_chunk(int file, unsigned begin, int pagemap) {
   const unsigned chunk = begin / STORE_CHUNK * STORE_CHUNK, end = chunk + STORE_CHUNK;
   const uintptr_t address = store_blocks[file].address, to = address + (uintptr_t)end * STORE_PAGE;
-  uint64_t entries[STORE_CHUNK];
+  static uint64_t entries[STORE_CHUNK]; /* threads have small stacks */
   const bool known =
       pagemap >= 0 && store_pagemap_read(pagemap, address + (uintptr_t)chunk * STORE_PAGE, entries);
   store_pages own;
@@ -74,6 +74,7 @@ static store_progress map_some(int file, uintptr_t key) {
   store_block* block = &store_blocks[file];
   if (!store_block_open(file, key)) return STORE_REFUSED;
   if (!store_batch_begin(STORE_BATCH_NS)) {
+    store_block_close(file); /* as below */
     ++map_refusals;
     return STORE_REFUSED;
   }
@@ -92,6 +93,7 @@ static store_progress map_some(int file, uintptr_t key) {
     return STORE_REFUSED;
   }
   map_refusals = 0;
+  store_family_maps();
   if (block->compared == STORE_PAGES) finish_file(file);
   return STORE_MORE;
 }
@@ -233,7 +235,7 @@ store_progress store_seal_some(bool may_publish) {
   store_publish_only_needed();
   const int64_t cpu = store_clock_ns(CLOCK_THREAD_CPUTIME_ID);
   store_progress all = STORE_DONE;
-  if (may_publish && map_refusals >= REFUSED_FOR_LONG && store_family_has_lived_on())
+  if (may_publish && map_refusals >= REFUSED_FOR_LONG && store_family_has_mapped())
     all = of_all(publish_some, may_publish);
   if (all != STORE_MORE) all = of_all(first_some, may_publish);
   if (all != STORE_MORE) { /* also while it waits: perhaps for what it is filling there itself */

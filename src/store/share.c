@@ -18,6 +18,7 @@
 #include "store/publish.h"
 #include "store/seal.h"
 #include "store/statistics.h"
+#include "store/stop.h"
 #include "store/system.h"
 #include "store/when.h"
 
@@ -41,6 +42,7 @@ void store_process_is_forked(void) {
   store_statistics = (samepage_store_stats){.sealed = sealed};
   store_seal_forked();
   store_pass_forked();
+  store_stop_forked();
   store_layers_forked(true);
 }
 
@@ -55,13 +57,13 @@ static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, un
 }
 
 /* Runs of fewer than `least` pages are left, and it is not done. */
-static bool discard(uintptr_t begin, size_t size, unsigned least) {
+static bool discard(uintptr_t begin, size_t size, unsigned least, bool (*lock)(void)) {
   if (!store_statistics.sealed && !store_direct_holds()) return true;
   const uintptr_t end = begin + size;
   unsigned from, to;
   bool mapped = false, done = true;
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
-  if (getpid() != process || !store_lock_in_malloc()) return false;
+  if (getpid() != process || !lock()) return false;
   for (int file = 0; file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to) &&
         store_pages_any(&store_blocks[file].mapped, from, to)) {
@@ -69,7 +71,7 @@ static bool discard(uintptr_t begin, size_t size, unsigned least) {
       if (to - from < least) done = false;
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
-  if (mapped && done) done = store_batch_may_split();
+  if (mapped && done && least) done = store_batch_may_split();
   if (done) done = store_direct_discard(begin, size);
   for (int file = 0; done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
@@ -78,11 +80,11 @@ static bool discard(uintptr_t begin, size_t size, unsigned least) {
 }
 
 bool store_discard(uintptr_t begin, size_t size) {
-  return discard(begin, size, SHORT_PURGE);
+  return discard(begin, size, SHORT_PURGE, store_lock_in_malloc);
 }
 
 bool store_discard_all(uintptr_t begin, size_t size) {
-  return discard(begin, size, 0);
+  return discard(begin, size, 0, store_lock);
 }
 
 /* ---- on request ---- */

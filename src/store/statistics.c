@@ -104,9 +104,10 @@ void store_statistics_write(const char* path, bool now) {
   if (!now && time - last < EVERY_MS) return;
   last = time;
   const int saved = errno;
-  struct text text = {.length = 0};
+  static struct text text; /* threads have small stacks */
+  text.length = 0;
   describe(&text);
-  char name[4096], fresh[4096];
+  static char name[4096], fresh[4096];
   const int pid = (int)getpid();
   if (snprintf(name, sizeof name, "%s.%d", path, pid) < (int)sizeof name &&
       snprintf(fresh, sizeof fresh, "%s.%d.new", path, pid) < (int)sizeof fresh) {

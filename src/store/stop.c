@@ -11,13 +11,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include "store/share.h"
 #include "store/system.h"
+#include "store/when.h"
 
 enum {
   THREADS_MOST = 4096,
@@ -27,14 +31,14 @@ enum {
   NAP_NS = 20000,
 };
 
-enum { STOPPING, STOPPED, FAILED, RESUME };
+enum { NAMING, STOPPING, STOPPED, FAILED, RESUME };
 
 static struct {
   int tid;
   int signal; /* that was about to be delivered; -1: not stopped yet */
 } threads[THREADS_MOST];
 static unsigned thread_count;
-static int caller;
+static int caller, stopped_process;
 static char task_folder[32];
 static _Atomic(int) state;
 static pid_t helper;
@@ -142,6 +146,8 @@ static bool stop_all(void) {
 static int help(void* unused) {
   (void)unused;
   bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+  if (bare(SYS_getppid, 0, 0, 0, 0) != stopped_process) bare(SYS_exit, 0, 0, 0, 0); /* it has died already */
+  while (atomic_load(&state) == NAMING) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, NAMING, 0);
   const bool all = stop_all();
   if (all) set_state(STOPPED);
   while (all && atomic_load(&state) == STOPPED) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, STOPPED, 0);
@@ -154,25 +160,68 @@ static int help(void* unused) {
 
 /* ---- in the caller ---- */
 
+/* Where Yama's ptrace_scope is 1 a process is traced by its ancestors alone, or by one that it names
+ * (Documentation/admin-guide/LSM/Yama.rst). What the program has named is known from its own call and named
+ * again. */
+static _Atomic(unsigned long) named;
+
+static bool must_be_named(void) {
+  static int scope = -1;
+  char text[8];
+  if (scope < 0)
+    scope = store_read_text("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) ? atoi(text) : 0;
+  return scope == 1;
+}
+
+__attribute__((visibility("default"))) int prctl(int option, ...) {
+  unsigned long values[4];
+  va_list list;
+  va_start(list, option);
+  for (int i = 0; i < 4; ++i) values[i] = va_arg(list, unsigned long);
+  va_end(list);
+  /* A sandbox may kill for what is done while a thread waits. */
+  if (option == PR_SET_SECCOMP && getpid() == store_process()) atomic_store(&store_awake, false);
+  const long result = store_call(SYS_prctl, option, values[0], values[1], values[2], values[3]);
+  if (result == 0 && option == PR_SET_PTRACER && getpid() == store_process()) atomic_store(&named, values[0]);
+  return (int)result;
+}
+
+void store_stop_forked(void) {
+  atomic_store(&named, 0);
+}
+
 static void reap(void) {
   while (store_call(SYS_wait4, helper, NULL, __WALL, NULL) < 0 && errno == EINTR) {
   }
 }
 
-bool store_stop_others(void) {
-  thread_count = 0;
-  caller = (int)store_call(SYS_gettid);
-  snprintf(task_folder, sizeof task_folder, "/proc/%d/task", (int)getpid());
-  atomic_store(&state, STOPPING);
-  helper = clone(help, stack + STACK, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, NULL);
-  if (helper < 0) return false;
+/* False if it was killed: then the kernel has let all threads go. */
+static bool helper_says(void) {
   const struct timespec moment = {.tv_nsec = 10000000};
   while (atomic_load(&state) == STOPPING) {
     store_call(SYS_futex, &state, FUTEX_WAIT_PRIVATE, STOPPING, &moment);
-    /* Killed, perhaps: then the kernel has let all threads go. */
     if (atomic_load(&state) == STOPPING && store_call(SYS_wait4, helper, NULL, __WALL | WNOHANG, NULL) != 0)
       return false;
   }
+  return true;
+}
+
+bool store_stop_others(void) {
+  thread_count = 0;
+  caller = (int)store_call(SYS_gettid);
+  stopped_process = (int)getpid();
+  snprintf(task_folder, sizeof task_folder, "/proc/%d/task", (int)getpid());
+  const bool is_named = must_be_named();
+  atomic_store(&state, is_named ? NAMING : STOPPING);
+  helper = clone(help, stack + STACK, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, NULL);
+  if (helper < 0) return false;
+  if (is_named) {
+    store_call(SYS_prctl, PR_SET_PTRACER, helper, 0, 0, 0);
+    set_state(STOPPING);
+  }
+  const bool says = helper_says();
+  if (is_named) store_call(SYS_prctl, PR_SET_PTRACER, atomic_load(&named), 0, 0, 0);
+  if (!says) return false;
   if (atomic_load(&state) == STOPPED) return true;
   reap();
   return false;

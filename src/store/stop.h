@@ -10,3 +10,5 @@
 /* False, and all threads run, if any of them did not stop within a few milliseconds or may not be traced. */
 bool store_stop_others(void);
 void store_resume_others(void);
+/* In a child: nobody is named there (prctl(2), PR_SET_PTRACER). */
+void store_stop_forked(void);

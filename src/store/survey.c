@@ -15,6 +15,11 @@ static size_t number_after(const char* text, const char* name) {
   return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
+/* Of numbers with tabs between, to the end of the line. */
+static bool has_several(const char* numbers) {
+  return numbers[strcspn(numbers, "\t\n")] == '\t';
+}
+
 bool store_survey_process(store_survey* survey) {
   char text[4096];
   if (!store_read_text("/proc/self/status", text, sizeof text)) return false;
@@ -23,6 +28,8 @@ bool store_survey_process(store_survey* survey) {
   survey->has_locked = number_after(text, "\nVmLck:") != 0;
   survey->traced = number_after(text, "\nTracerPid:") != 0;
   survey->filtered = number_after(text, "\nSeccomp:") != 0;
+  const char* numbers = strstr(text, "\nNSpid:\t");
+  survey->foreign = numbers && has_several(numbers + sizeof "\nNSpid:");
   survey->address_space = number_after(text, "\nVmSize:") * 1024;
   return survey->threads > 0;
 }

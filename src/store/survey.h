@@ -12,6 +12,7 @@ typedef struct {
   bool has_locked; /* memory anywhere */
   bool locked;     /* in the range that was asked for, or every mapping to come (mlock(2), mlockall(2)) */
   bool filtered;   /* by seccomp(2) */
+  bool foreign;    /* /proc is of another PID namespace: its numbers are not this process's */
   size_t address_space; /* bytes */
   unsigned maps;
   /* Private read-write mappings of no file, or of the store's files, in the range that was asked for. */

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -22,17 +23,30 @@
 #define EXPORT __attribute__((visibility("default")))
 #define awake() __builtin_expect(atomic_load_explicit(&store_awake, memory_order_relaxed), 0)
 
-/* libc's function behind this library's. */
-#define LIBC(name)               \
-  static __typeof__(&name) next; \
-  if (__builtin_expect(!next, 0)) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+/* libc's functions behind this library's. They are looked for when it is loaded: dlsym waits for a thread that
+ * is in dlopen, and is not for signal handlers. */
+#define CALLS(each)                                                                                      \
+  each(read) each(recv) each(recvfrom) each(recvmsg) each(accept) each(accept4) each(poll) each(ppoll)    \
+      each(epoll_wait) each(epoll_pwait) each(select) each(wait) each(waitpid) each(wait4) each(sem_wait) \
+          each(sem_timedwait) each(sem_clockwait) each(nanosleep) each(clock_nanosleep)
+#define DECLARE(name) static __typeof__(&name) libc_##name;
+#define FIND(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
+#define LIBC(name)                                    \
+  if (__builtin_expect(!libc_##name, 0)) FIND(name) \
+  const __typeof__(&name) next = libc_##name
+CALLS(DECLARE)
+
+__attribute__((constructor)) static void find_all(void) {
+  CALLS(FIND)
+}
 
 /* ---- descriptors ---- */
 
-static bool fd_is_ready(const void* wait, int milliseconds) {
+static store_state fd_is_ready(const void* wait, int milliseconds, const uint64_t* during) {
   struct pollfd one = {.fd = *(const int*)wait, .events = POLLIN};
   const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
-  return store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t)) != 0;
+  const long result = store_call(SYS_ppoll, &one, 1, &time, during, sizeof *during);
+  return result < 0 && errno == EINTR ? STORE_INTERRUPTED : result ? STORE_COME : STORE_NOT_YET;
 }
 
 /* Whether reading from it waits no longer than was set for the socket or the terminal. */
@@ -45,6 +59,13 @@ static bool has_time_limit(int fd) {
   return tcgetattr(fd, &terminal) == 0 && !(terminal.c_lflag & ICANON) && !terminal.c_cc[VMIN];
 }
 
+/* Where poll tells when reading does not wait; not of perf_event's, which are read at once. */
+static bool poll_tells(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 &&
+         (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || S_ISCHR(status.st_mode));
+}
+
 static bool idle_on(int fd) {
   if (store_is_watched()) return true;
   const long flags = store_call(SYS_fcntl, fd, F_GETFL);
@@ -52,9 +73,9 @@ static bool idle_on(int fd) {
       store_due(true) == STORE_NOTHING)
     return true;
   const int saved = errno;
-  const bool limited = has_time_limit(fd);
+  const bool leaves = !poll_tells(fd) || has_time_limit(fd);
   errno = saved;
-  return limited || store_idle(fd_is_ready, &fd, true);
+  return leaves || store_idle(fd_is_ready, &fd, STORE_RESTARTS);
 }
 
 /* Flags with which a call does not wait, or not for what poll tells. */
@@ -136,26 +157,27 @@ static sigset_t set_of(uint64_t signals) {
 
 /* One of the calls below; what it is given follows. */
 struct wait {
-  /* As the call, for so long at most. `before`: signals for that time, in a call that can be cancelled; or
-   * NULL. */
-  long (*once)(const struct wait* it, struct timespec time, const sigset_t* before);
+  /* As the call, for so long at most. `during`: the signals that are blocked for that time; NULL: as they
+   * are. `by_libc`: in a call that can be cancelled, which needs them. */
+  long (*once)(const struct wait* it, struct timespec time, const uint64_t* during, bool by_libc);
   int64_t length; /* ns; or -1 */
   int64_t until;  /* store_now_ns(); or -1 */
   int* found;     /* what the call returns, or minus EINTR; 0: nothing yet, or an error for libc's own call to
                      tell */
 };
 
-static bool look(const struct wait* it, struct timespec time, const sigset_t* before) {
-  const long result = it->once(it, time, before);
+static bool look(const struct wait* it, struct timespec time, const uint64_t* during, bool by_libc) {
+  const long result = it->once(it, time, during, by_libc);
   *it->found = result >= 0 ? (int)result : errno == EINTR ? -EINTR : 0;
   return result != 0;
 }
 
 /* Once something is found it is kept: to look again would take more from an epoll, or find less. */
-static bool has_come(const void* wait, int milliseconds) {
+static store_state has_come(const void* wait, int milliseconds, const uint64_t* during) {
   const struct wait* it = wait;
-  return *it->found || look(it, slice_of(milliseconds, it->until), NULL) ||
-         (it->until >= 0 && store_now_ns() >= it->until);
+  const bool come = *it->found || look(it, slice_of(milliseconds, it->until), during, false) ||
+                    (it->until >= 0 && store_now_ns() >= it->until);
+  return *it->found == -EINTR ? STORE_INTERRUPTED : come ? STORE_COME : STORE_NOT_YET;
 }
 
 /* How long the thread waits in the kernel alone, before it begins to watch: while nothing is to be done, so
@@ -172,16 +194,15 @@ static bool wait_idly(const struct wait* it) {
   const int64_t first = first_part(it->length);
   bool goes_on = true;
   if (!first) {
-    goes_on = store_idle(has_come, it, false);
+    goes_on = store_idle(has_come, it, 0);
   } else {
     pthread_testcancel(); /* a thread that is cancelled below has its signals blocked */
     const uint64_t blocked = store_block_signals();
-    const sigset_t before = set_of(blocked);
-    look(it, time_of(first), &before);
+    look(it, time_of(first), &blocked, true);
     if (*it->found)
       store_restore_signals(blocked);
     else
-      goes_on = store_idle_blocked(has_come, it, false, blocked);
+      goes_on = store_idle_blocked(has_come, it, 0, blocked);
   }
   if (!goes_on && *it->found <= 0) *it->found = -EINTR;
   if (*it->found >= 0) return *it->found > 0;
@@ -190,8 +211,8 @@ static bool wait_idly(const struct wait* it) {
   return true;
 }
 
-static struct wait wait_of(long (*once)(const struct wait*, struct timespec, const sigset_t*), int64_t length,
-                           int64_t began_ns, int* found) {
+static struct wait wait_of(long (*once)(const struct wait*, struct timespec, const uint64_t*, bool),
+                           int64_t length, int64_t began_ns, int* found) {
   return (struct wait){once, length, length < 0 ? -1 : began_ns + length, found};
 }
 
@@ -205,10 +226,11 @@ struct polled {
   nfds_t count;
 };
 
-static long poll_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+static long poll_once(const struct wait* wait, struct timespec time, const uint64_t* during, bool by_libc) {
   const struct polled* it = (const struct polled*)wait;
-  return before ? ppoll(it->fds, it->count, &time, before)
-                : store_call(SYS_ppoll, it->fds, it->count, &time, NULL, sizeof(uint64_t));
+  if (!by_libc) return store_call(SYS_ppoll, it->fds, it->count, &time, during, sizeof(uint64_t));
+  const sigset_t signals = set_of(*during);
+  return libc_ppoll(it->fds, it->count, &time, &signals);
 }
 
 EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
@@ -241,13 +263,15 @@ struct epolled {
 };
 
 /* epoll_pwait knows whole milliseconds only, which would be late at the end of the time. */
-static long epoll_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+static long epoll_once(const struct wait* wait, struct timespec time, const uint64_t* during, bool by_libc) {
   const struct epolled* it = (const struct epolled*)wait;
-  if (before)
-    return epoll_pwait(it->fd, it->events, it->most,
-                       (int)(time.tv_sec * 1000 + (time.tv_nsec + 999999) / 1000000), before);
+  if (by_libc) {
+    const sigset_t signals = set_of(*during);
+    return libc_epoll_pwait(it->fd, it->events, it->most,
+                            (int)(time.tv_sec * 1000 + (time.tv_nsec + 999999) / 1000000), &signals);
+  }
   struct pollfd one = {.fd = it->fd, .events = POLLIN};
-  const long result = store_call(SYS_ppoll, &one, 1, &time, NULL, sizeof(uint64_t));
+  const long result = store_call(SYS_ppoll, &one, 1, &time, during, sizeof(uint64_t));
   return result > 0 ? store_call(SYS_epoll_pwait, it->fd, it->events, it->most, 0, NULL, 0) : result;
 }
 
@@ -284,7 +308,7 @@ struct selected {
 };
 
 /* The sets are results only if anything is found. */
-static long select_once(const struct wait* wait, struct timespec time, const sigset_t* before) {
+static long select_once(const struct wait* wait, struct timespec time, const uint64_t* during, bool by_libc) {
   const struct selected* it = (const struct selected*)wait;
   fd_set copies[3], *given[3];
   const size_t size = ((size_t)it->count + 63) / 64 * 8;
@@ -292,8 +316,14 @@ static long select_once(const struct wait* wait, struct timespec time, const sig
     given[i] = it->sets[i] ? &copies[i] : NULL;
     if (given[i]) memcpy(given[i], it->sets[i], size);
   }
-  const long result = before ? pselect(it->count, given[0], given[1], given[2], &time, before)
-                             : store_call(SYS_pselect6, it->count, given[0], given[1], given[2], &time, NULL);
+  const sigset_t signals = set_of(during ? *during : 0);
+  const struct {
+    const uint64_t* set;
+    size_t size;
+  } kernels = {during, sizeof *during};
+  const long result =
+      by_libc ? pselect(it->count, given[0], given[1], given[2], &time, &signals)
+              : store_call(SYS_pselect6, it->count, given[0], given[1], given[2], &time, &kernels);
   for (int i = 0; i < 3 && result > 0; ++i)
     if (given[i]) memcpy(it->sets[i], given[i], size);
   return result;
@@ -322,61 +352,64 @@ EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* 
 /* ---- children ---- */
 
 struct children {
-  idtype_t type;
-  id_t id;
+  pid_t pid; /* as waitpid's */
+  int options;
+  int* status;
+  struct rusage* usage;
+  pid_t* found; /* what the call returns; 0: nothing yet, or an error for libc's own call to tell */
 };
 
-/* Until that child ends; or, where it may be one of several, for a millisecond. Returns the time. */
-static int nap_for(const struct children* children, int milliseconds) {
-  struct pollfd end = {.fd = children->type == P_PID ? (int)store_call(SYS_pidfd_open, children->id, 0) : -1,
-                       .events = POLLIN};
+/* Until that child ends; or, where it may be one of several, for a millisecond. Returns the time; -1 after a
+ * signal. */
+static int nap_for(pid_t pid, int milliseconds, const uint64_t* during) {
+  struct pollfd end = {.fd = pid > 0 ? (int)store_call(SYS_pidfd_open, pid, 0) : -1, .events = POLLIN};
   if (end.fd < 0) milliseconds = 1;
   const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
-  store_call(SYS_ppoll, &end, 1, &time, NULL, sizeof(uint64_t));
+  const bool interrupted = store_call(SYS_ppoll, &end, 1, &time, during, sizeof *during) < 0 && errno == EINTR;
   if (end.fd >= 0) store_call(SYS_close, end.fd);
-  return milliseconds;
+  return interrupted ? -1 : milliseconds;
 }
 
-static bool a_child_has_ended(const void* wait, int milliseconds) {
-  const struct children* children = wait;
-  for (;;) {
-    siginfo_t info;
-    info.si_pid = 0;
-    if (store_call(SYS_waitid, children->type, children->id, &info,
-                   WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT, NULL) ||
-        info.si_pid)
-      return true;
-    if (milliseconds <= 0) return false;
-    milliseconds -= nap_for(children, milliseconds);
+/* Takes it before a handler of SIGCHLD can, as the kernel does. */
+static store_state a_child_has_ended(const void* wait, int milliseconds, const uint64_t* during) {
+  const struct children* it = wait;
+  for (int nap = 0; !*it->found; milliseconds -= nap) {
+    const long result = store_call(SYS_wait4, it->pid, it->status, it->options | WNOHANG, it->usage);
+    if (result < 0) return STORE_COME;
+    *it->found = (pid_t)result;
+    if (result || milliseconds <= 0 || nap < 0)
+      return result ? STORE_COME : nap < 0 ? STORE_INTERRUPTED : STORE_NOT_YET;
+    nap = nap_for(it->pid, milliseconds, during);
   }
+  return STORE_COME;
 }
 
-static bool idle_on_children(pid_t pid, int options) {
-  const struct children children = {pid > 0     ? P_PID
-                                    : pid == -1 ? P_ALL
-                                                : P_PGID,
-                                    pid > 0     ? (id_t)pid
-                                    : pid == -1 ? 0
-                                                : (id_t)-pid};
-  return (options & WNOHANG) || store_idle(a_child_has_ended, &children, true);
+/* False: libc's own call is to wait; else *result is what the call returns, with errno. */
+static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage, pid_t* result) {
+  if (!awake() || (options & WNOHANG)) return false;
+  pid_t found = 0;
+  const struct children children = {pid, options, status, usage, &found};
+  const bool goes_on = store_idle(a_child_has_ended, &children, STORE_RESTARTS);
+  *result = found ? found : -1;
+  return found || !goes_on;
 }
 
 EXPORT pid_t wait(int* status) {
   LIBC(wait);
-  if (awake() && !idle_on_children(-1, 0)) return -1;
-  return next(status);
+  pid_t result;
+  return reap_idly(-1, status, 0, NULL, &result) ? result : next(status);
 }
 
 EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
   LIBC(waitpid);
-  if (awake() && !idle_on_children(pid, options)) return -1;
-  return next(pid, status, options);
+  pid_t result;
+  return reap_idly(pid, status, options, NULL, &result) ? result : next(pid, status, options);
 }
 
 EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
   LIBC(wait4);
-  if (awake() && !idle_on_children(pid, options)) return -1;
-  return next(pid, status, options, usage);
+  pid_t result;
+  return reap_idly(pid, status, options, usage, &result) ? result : next(pid, status, options, usage);
 }
 
 /* ---- semaphores ---- */
@@ -402,9 +435,10 @@ static int64_t left_until(clockid_t clock, const struct timespec* until) {
 
 /* Takes it, if it can be had in that time. Not to be cancelled here: libc's own call will be, and tells when
  * the time is over. */
-static bool is_taken_or_over(const void* wait, int milliseconds) {
+static store_state is_taken_or_over(const void* wait, int milliseconds, const uint64_t* during) {
+  (void)during; /* STORE_CLOSED */
   const struct semaphore* it = wait;
-  if (*it->taken) return true;
+  if (*it->taken) return STORE_COME;
   const int64_t slice = milliseconds * INT64_C(1000000),
                 left = it->until ? left_until(it->clock, it->until) : INT64_MAX;
   const int64_t length = left < slice ? left : slice;
@@ -414,7 +448,7 @@ static bool is_taken_or_over(const void* wait, int milliseconds) {
   *it->taken =
       (length > 0 ? wait_for_semaphore(it->itself, CLOCK_MONOTONIC, &end) : sem_trywait(it->itself)) == 0;
   pthread_setcancelstate(before, NULL);
-  return *it->taken || left <= slice;
+  return *it->taken || left <= slice ? STORE_COME : STORE_NOT_YET;
 }
 
 /* False: libc's own call is to wait on; else *result is what the call returns, with errno. */
@@ -422,7 +456,8 @@ static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* 
   if (!awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
   bool taken = false;
   const bool goes_on =
-      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until}, !until);
+      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until},
+                 STORE_CLOSED | (until ? 0 : STORE_RESTARTS));
   *result = taken ? 0 : -1;
   return taken || !goes_on;
 }
@@ -454,12 +489,13 @@ static int64_t now_ms(void) {
   return store_now_ns() / 1000000;
 }
 
-static bool is_over(const void* wait, int milliseconds) {
+static store_state is_over(const void* wait, int milliseconds, const uint64_t* during) {
   const int64_t until = *(const int64_t*)wait, left = until - now_ms();
-  if (left <= 0) return true;
+  if (left <= 0) return STORE_COME;
   const struct timespec time = {.tv_nsec = (left < milliseconds ? left : milliseconds) * 1000000L};
-  if (milliseconds) store_call(SYS_nanosleep, &time, NULL);
-  return now_ms() >= until;
+  if (milliseconds && store_call(SYS_ppoll, NULL, 0, &time, during, sizeof *during) < 0)
+    return STORE_INTERRUPTED;
+  return now_ms() >= until ? STORE_COME : STORE_NOT_YET;
 }
 
 /* Works in a sleep of this length and takes from it the time that has passed. */
@@ -467,7 +503,7 @@ static bool idle_for(struct timespec* length, struct timespec* left) {
   const int64_t began = store_now_ns();
   const int64_t whole = length_of(length);
   const int64_t until = (began + whole) / 1000000;
-  const bool slept = store_idle(is_over, &until, false);
+  const bool slept = store_idle(is_over, &until, 0);
   int64_t rest = whole - (store_now_ns() - began);
   if (rest < 0) rest = 0;
   length->tv_sec = rest / 1000000000;

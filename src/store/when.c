@@ -483,8 +483,9 @@ static void in_child(void) {
 }
 
 static void at_exit(void) {
-  if (atomic_load(&store_awake) && getpid() == store_process())
-    store_statistics_write(store_config.statistics, true);
+  if (!atomic_load(&store_awake) || getpid() != store_process() || !store_lock_in_malloc()) return;
+  store_statistics_write(store_config.statistics, true);
+  store_unlock();
 }
 
 __attribute__((constructor)) static void start(void) {

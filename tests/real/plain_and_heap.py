@@ -1,6 +1,7 @@
 """Starts programs that we did not write, plainly and under the preloaded heap."""
 import contextlib
 import difflib
+import json
 import os
 import pathlib
 import shutil
@@ -61,9 +62,9 @@ def difference(plain, ours):
 
 
 @contextlib.contextmanager
-def server(argv, preload, answers, seconds=60, **options):
+def server(argv, preload, answers, seconds=60, env=None, **options):
     """A running server, from when `answers()` is true; ended by SIGTERM, which must not be a crash."""
-    process = subprocess.Popen([str(word) for word in argv], env=environment(preload), stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([str(word) for word in argv], env=environment(preload, **(env or {})), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     try:
         wait_until(lambda: process.poll() is not None or answers(), seconds)
@@ -79,6 +80,17 @@ def server(argv, preload, answers, seconds=60, **options):
             said, _ = process.communicate()
             pytest.fail(f"{argv} does not end\n{said[-4000:]}")
     assert process.returncode in (0, -15), f"{argv} gave {process.returncode}\n{said[-4000:]}"
+
+
+def sealing(folder):
+    """For the environment of a program whose processes shall seal what they have, however little, and say so in this folder."""
+    return {"PYTHONMALLOC": "malloc", "SAMEPAGE_STORE_MIN": "1M", "SAMEPAGE_STORE_STATISTICS": str(folder / "store")}
+
+
+def sealed(folder):
+    """Processes that have sealed so far."""
+    files = [path for path in folder.glob("store.*") if path.suffix != ".new"]
+    return [file.suffix[1:] for file in files if json.loads(file.read_text())["sealed"] > 0]
 
 
 def wait_until(condition, seconds=60):

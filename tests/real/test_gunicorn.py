@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from plain_and_heap import PYTHON, need, run, server, wait_until
+from plain_and_heap import PYTHON, need, run, sealed, sealing, server, wait_until
 
 APPLICATION = """
 import hashlib, json, os
@@ -53,7 +53,9 @@ def serve(tmp_path, preload):
     (tmp_path / "application.py").write_text(APPLICATION)
     command = [PYTHON, "-m", "gunicorn", "--preload", "--workers", "3", "--bind", f"unix:{path}", "--max-requests", "150",
                "application"]
-    with server(command, preload, lambda: listens(path), cwd=tmp_path) as master:
+    with server(command, preload, lambda: listens(path), env=sealing(tmp_path), cwd=tmp_path) as master:
+        if preload:
+            wait_until(lambda: len(sealed(tmp_path)) >= 4)  # the master and three workers
         answers = [get(path, number) for number in range(600)]
         # TTIN starts one more worker from a master that has lived a while.
         master.send_signal(signal.SIGTTIN)

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from plain_and_heap import need, run, same_output, server
+from plain_and_heap import need, run, same_output, sealed, sealing, server, wait_until
 
 FORKS = r"""
 use strict;
@@ -59,14 +59,19 @@ def ask(path, number):
         return connection.makefile().read().split()
 
 
-def serve(path, preload):
+def serve(folder, preload):
+    folder.mkdir()
+    path = folder / "socket"
+
     def answers():
         try:
             return len(ask(path, 1)) == 2
         except OSError:
             return False
 
-    with server(["perl", "-e", SERVER, path], preload, answers):
+    with server(["perl", "-e", SERVER, path], preload, answers, env=sealing(folder)):
+        if preload:
+            wait_until(lambda: len(sealed(folder)) >= 4)  # the parent and three workers
         replies = [ask(path, number) for number in range(1, 400)]
     assert len({pid for _, pid in replies}) >= 5
     return [length for length, _ in replies]

@@ -244,6 +244,22 @@ sys.stdin.read()
     assert (tmp_path / "memory").read_bytes() == random.Random(7).randbytes(24 << 20)
 
 
+def test_perf_follows_a_process_that_seals(tmp_path):
+    if not shutil.which("perf"):
+        pytest.skip("perf is not installed")
+    quiet = ["-q", "-o", tmp_path / "perf.data"]
+    if subprocess.run(["perf", "record", "-e", "cpu-clock", *quiet, "true"], capture_output=True, timeout=60).returncode:
+        pytest.skip("perf may not record here")
+    ran = subprocess.run(["perf", "record", "-e", "cpu-clock", *quiet, "--", "/usr/bin/python3", "-c", PRELUDE + r"""
+data = noise(7)
+print(*seal()[:1], sum(i % 7 for i in range(3_000_000)), data == noise(7))
+"""], env=environment(tmp_path, SAMEPAGE_STORE="manual"), capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "0 8999994 True\n"), ran.stderr
+    report = subprocess.run(["perf", "report", "-i", tmp_path / "perf.data", "--stdio", "--sort", "dso,symbol"], capture_output=True,
+                            text=True, timeout=60)
+    assert report.returncode == 0 and "_PyEval_EvalFrameDefault" in report.stdout, report.stdout[-2000:] + report.stderr[-2000:]
+
+
 # ---- turned off from outside
 
 def test_a_file_turns_the_store_off_in_a_running_process(tmp_path):
@@ -293,6 +309,11 @@ def parent():
 print(child(parent), os.read(read, 9).decode())
 """)
     assert said == ["False good"]
+
+
+def test_signals_children_and_cancellation_while_a_thread_works_for_the_store(tmp_path):
+    ran = program(tmp_path, "store_signals", SAMEPAGE_STORE_MIN="1M")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "done\n", "")
 
 
 def test_a_wait_that_the_store_works_in_behaves_as_any(tmp_path):
