@@ -2,6 +2,7 @@
  * has mapped there. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "heap/window.h"
@@ -17,15 +18,25 @@ static bool gives_up(int advice) {
   return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_DONTNEED_LOCKED;
 }
 
+/* By the kernel, which tells where the program may not write. */
+static bool make_zero(uintptr_t begin, size_t size) {
+  const int fd = (int)store_call(SYS_openat, AT_FDCWD, "/dev/zero", O_RDONLY | O_CLOEXEC);
+  long got = fd < 0 ? -1 : 0;
+  for (size_t at = 0; got >= 0 && at < size; at += (size_t)got)
+    got = store_call(SYS_read, fd, begin + at, size - at);
+  if (fd >= 0) store_call(SYS_close, fd);
+  return got >= 0;
+}
+
 __attribute__((visibility("default"))) int madvise(void* begin, size_t size, int advice) {
   const uintptr_t at = (uintptr_t)begin;
   if (!gives_up(advice) || at % STORE_PAGE || !heap_is_constant(begin))
     return (int)store_call(SYS_madvise, begin, size, advice);
   const size_t pages = (size + STORE_PAGE - 1) & -(size_t)STORE_PAGE;
-  if (store_discard_all(at, pages)) {
+  if (store_give_up(at, pages) || make_zero(at, pages)) {
     const int result = (int)store_call(SYS_madvise, begin, size, advice);
-    /* What another thread has mapped there meanwhile shows instead of zeros. */
-    if (result || store_discard_all(at, pages)) return result;
+    /* What another thread has mapped there meanwhile shows now. */
+    if (result || store_give_up(at, pages) || make_zero(at, pages)) return result;
   }
   errno = EAGAIN;
   return -1;

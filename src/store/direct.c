@@ -149,7 +149,7 @@ static bool copy_out_alone(const store_mapping* it) {
     store_batch_end();
     return done;
   }
-  store_survey survey;
+  static store_survey survey; /* threads have small stacks */
   return store_survey_process(&survey) && survey.threads == 1 && copy_out(it);
 }
 

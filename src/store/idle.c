@@ -33,6 +33,8 @@ static const int64_t GRACE_BUSY_NS = 2100000000;
 static const int64_t WATCHED_MOST_NS = INT64_C(60000000000);
 
 static _Atomic(pid_t) watching_process; /* one of whose threads is in store_idle: one is enough */
+static _Atomic(pid_t) watching_thread;
+static _Atomic(uintptr_t) watching_frame;
 static _Atomic(int64_t) idle_since, idle_cpu;
 static _Atomic(int64_t) signalled_at; /* when a signal last ended a watch */
 
@@ -87,7 +89,7 @@ typedef struct {
   const void* wait;
   uint64_t blocked;       /* signals, before */
   const uint64_t* during; /* and while it waits; NULL: all */
-  bool interrupted;
+  bool cancellable, interrupted;
 } watched_wait;
 
 static bool is_ready(watched_wait* it, int milliseconds) {
@@ -99,7 +101,7 @@ static bool is_ready(watched_wait* it, int milliseconds) {
 
 static bool wait_a_little(watched_wait* it, int milliseconds) {
   if (is_ready(it, milliseconds)) return true;
-  pthread_testcancel();
+  if (it->cancellable) pthread_testcancel();
   if (!pending_of(it->blocked)) return false;
   atomic_store(&signalled_at, store_now_ns());
   return true;
@@ -167,7 +169,9 @@ void store_idle_forked(void) {
 }
 
 bool store_is_watched(void) {
-  return atomic_load(&watching_process) == store_process();
+  return atomic_load(&watching_process) == store_process() &&
+         !(store_call(SYS_gettid) == atomic_load(&watching_thread) &&
+           (uintptr_t)__builtin_frame_address(0) >= atomic_load(&watching_frame));
 }
 
 static void watch(watched_wait* it) {
@@ -193,12 +197,31 @@ static bool is_first_of_several(void) {
   return !__libc_single_threaded && store_call(SYS_gettid) == getpid();
 }
 
-/* Signals after whose handlers a call goes on. */
-static uint64_t restarting(void) {
-  uint64_t signals = 0;
-  for (int signal = 1; signal <= 64; ++signal)
-    if (!interrupts((uint64_t)1 << (signal - 1), true)) signals |= (uint64_t)1 << (signal - 1);
-  return signals;
+/* A handler of the program's that libc's call goes on after; signals 32 and 33 are libc's own. */
+static bool some_handler_restarts(void) {
+  for (int signal = 1; signal <= 64; ++signal) {
+    struct action action;
+    if (signal != 32 && signal != 33 && store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
+        action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
+      return true;
+  }
+  return false;
+}
+
+static bool may_watch(int flags) {
+  return !is_first_of_several() ||
+         !((flags & STORE_CLOSED) || ((flags & STORE_RESTARTS) && some_handler_restarts()));
+}
+
+/* A handler may have jumped out of the watch that its thread was in: then it is entered from further up. */
+static bool begin_watch(void) {
+  pid_t other = atomic_load(&watching_process);
+  if (store_is_watched() ||
+      !atomic_compare_exchange_strong(&watching_process, &other, store_process()))
+    return false;
+  atomic_store(&watching_thread, (pid_t)store_call(SYS_gettid));
+  atomic_store(&watching_frame, (uintptr_t)__builtin_frame_address(0));
+  return true;
 }
 
 static void end_watch(void* blocked) {
@@ -214,14 +237,11 @@ static void watch_to_its_end(watched_wait* it) {
 
 bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked) {
   const int saved = errno;
-  const bool is_first = is_first_of_several(), restarts = flags & STORE_RESTARTS;
-  pid_t other = atomic_load(&watching_process);
-  const bool watches = !(is_first && (flags & STORE_CLOSED)) && other != store_process() &&
-                       atomic_compare_exchange_strong(&watching_process, &other, store_process());
-  const uint64_t during = blocked | (is_first && restarts && watches ? restarting() : 0);
-  watched_wait it = {ready, wait, blocked, is_first ? &during : NULL, false};
+  watched_wait it = {ready, wait, blocked, NULL, !(flags & STORE_NOT_CANCELLED), false};
+  if (is_first_of_several()) it.during = &it.blocked;
+  const bool watches = may_watch(flags) && begin_watch();
   if (watches) watch_to_its_end(&it);
-  const bool interrupted = it.interrupted || interrupts(pending_of(blocked), restarts);
+  const bool interrupted = it.interrupted || interrupts(pending_of(blocked), flags & STORE_RESTARTS);
   if (watches) atomic_store(&watching_process, 0);
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
@@ -230,7 +250,7 @@ bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_
 
 bool store_idle(store_ready* ready, const void* wait, int flags) {
   const int saved = errno;
-  if (store_is_watched() || store_due(true) == STORE_NOTHING || (is_first_of_several() && (flags & STORE_CLOSED)) ||
+  if (store_is_watched() || store_due(true) == STORE_NOTHING || !may_watch(flags) ||
       ready(wait, 0, NULL) != STORE_NOT_YET)
     return true;
   errno = saved;

@@ -20,10 +20,12 @@ enum {
   /* `ready` takes no signals. Other threads would be given those of a process whose first thread blocks them,
    * and its wait would go on: the first thread of several does not work in such a wait. */
   STORE_CLOSED = 2,
+  STORE_NOT_CANCELLED = 4, /* the call is no cancellation point; this is one else */
 };
 
-/* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR. A
- * cancellation point. */
+/* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR. The first
+ * thread of several does not work in a call that may restart after one of the program's handlers either: they
+ * would run in another thread. */
 bool store_idle(store_ready* ready, const void* wait, int flags);
 /* The same for a thread that has blocked its signals; `blocked`: those that it had before, and has again. */
 bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked);

@@ -19,6 +19,7 @@
 #include "store/seal.h"
 #include "store/statistics.h"
 #include "store/stop.h"
+#include "store/survey.h"
 #include "store/system.h"
 #include "store/when.h"
 
@@ -56,22 +57,21 @@ static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, un
   return true;
 }
 
-/* Runs of fewer than `least` pages are left, and it is not done. */
-static bool discard(uintptr_t begin, size_t size, unsigned least, bool (*lock)(void)) {
+bool store_discard(uintptr_t begin, size_t size) {
   if (!store_statistics.sealed && !store_direct_holds()) return true;
   const uintptr_t end = begin + size;
   unsigned from, to;
   bool mapped = false, done = true;
   /* A child of vfork or of a bare clone leaves its parent's pages alone. */
-  if (getpid() != process || !lock()) return false;
+  if (getpid() != process || !store_lock_in_malloc()) return false;
   for (int file = 0; file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to) &&
         store_pages_any(&store_blocks[file].mapped, from, to)) {
       mapped = true;
-      if (to - from < least) done = false;
+      if (to - from < SHORT_PURGE) done = false;
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
-  if (mapped && done && least) done = store_batch_may_split();
+  if (mapped && done) done = store_batch_may_split();
   if (done) done = store_direct_discard(begin, size);
   for (int file = 0; done && file < store_blocks_end; ++file)
     if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
@@ -79,12 +79,30 @@ static bool discard(uintptr_t begin, size_t size, unsigned least, bool (*lock)(v
   return done;
 }
 
-bool store_discard(uintptr_t begin, size_t size) {
-  return discard(begin, size, SHORT_PURGE, store_lock_in_malloc);
+/* What the program has protected, or mapped there itself, stays its own. */
+static bool discard_stretches(uintptr_t begin, uintptr_t end) {
+  static store_survey survey;
+  unsigned from, to;
+  bool mapped = false;
+  for (int file = 0; file < store_blocks_end; ++file)
+    mapped = mapped || (part_of(&store_blocks[file], begin, end, &from, &to) &&
+                        store_pages_any(&store_blocks[file].mapped, from, to));
+  if (!mapped) return true;
+  bool done = store_survey_maps(&survey, begin, end);
+  for (unsigned i = 0; done && i < survey.stretch_count; ++i) {
+    for (int file = 0; done && survey.stretches[i].of_store && file < store_blocks_end; ++file)
+      if (part_of(&store_blocks[file], survey.stretches[i].begin, survey.stretches[i].end, &from, &to))
+        done = store_block_discard(file, from, to);
+  }
+  return done;
 }
 
-bool store_discard_all(uintptr_t begin, size_t size) {
-  return discard(begin, size, 0, store_lock);
+bool store_give_up(uintptr_t begin, size_t size) {
+  if (!store_statistics.sealed && !store_direct_holds()) return true;
+  if (getpid() != process || !store_lock()) return false;
+  const bool done = store_direct_discard(begin, size) && discard_stretches(begin, begin + size);
+  store_unlock();
+  return done;
 }
 
 /* ---- on request ---- */

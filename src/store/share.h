@@ -13,7 +13,7 @@ void store_process_is_forked(void); /* first call of a process; lock held or not
  * inside malloc. */
 bool store_discard(uintptr_t begin, size_t size);
 /* The same for what the program gives up, however little that is. Any thread. */
-bool store_discard_all(uintptr_t begin, size_t size);
+bool store_give_up(uintptr_t begin, size_t size);
 
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);

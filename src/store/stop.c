@@ -19,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include "store/config.h"
 #include "store/share.h"
 #include "store/system.h"
 #include "store/when.h"
@@ -179,8 +180,11 @@ __attribute__((visibility("default"))) int prctl(int option, ...) {
   va_start(list, option);
   for (int i = 0; i < 4; ++i) values[i] = va_arg(list, unsigned long);
   va_end(list);
-  /* A sandbox may kill for what is done while a thread waits. */
-  if (option == PR_SET_SECCOMP && getpid() == store_process()) atomic_store(&store_awake, false);
+  /* A sandbox, which libseccomp begins so, may kill for what is done while a thread waits. */
+  if ((option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) && getpid() == store_process()) {
+    store_config.mode = STORE_OFF;
+    atomic_store(&store_awake, false);
+  }
   const long result = store_call(SYS_prctl, option, values[0], values[1], values[2], values[3]);
   if (result == 0 && option == PR_SET_PTRACER && getpid() == store_process()) atomic_store(&named, values[0]);
   return (int)result;

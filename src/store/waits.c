@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,7 +29,7 @@
 #define CALLS(each)                                                                                      \
   each(read) each(recv) each(recvfrom) each(recvmsg) each(accept) each(accept4) each(poll) each(ppoll)    \
       each(epoll_wait) each(epoll_pwait) each(select) each(wait) each(waitpid) each(wait4) each(sem_wait) \
-          each(sem_timedwait) each(sem_clockwait) each(nanosleep) each(clock_nanosleep)
+          each(sem_timedwait) each(sem_clockwait) each(flock) each(nanosleep) each(clock_nanosleep)
 #define DECLARE(name) static __typeof__(&name) libc_##name;
 #define FIND(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
 #define LIBC(name)                                    \
@@ -389,7 +390,11 @@ static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage,
   if (!awake() || (options & WNOHANG)) return false;
   pid_t found = 0;
   const struct children children = {pid, options, status, usage, &found};
-  const bool goes_on = store_idle(a_child_has_ended, &children, STORE_RESTARTS);
+  struct sigaction action; /* a handler in another thread might take the child */
+  const bool has_handler = sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+                           action.sa_handler != SIG_IGN;
+  const bool goes_on =
+      store_idle(a_child_has_ended, &children, STORE_RESTARTS | (has_handler ? STORE_CLOSED : 0));
   *result = found ? found : -1;
   return found || !goes_on;
 }
@@ -481,6 +486,40 @@ EXPORT int sem_clockwait(sem_t* restrict semaphore, clockid_t clock, const struc
   return (clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME) && take_idly(semaphore, clock, until, &result)
              ? result
              : next(semaphore, clock, until);
+}
+
+/* ---- locks of files: preforking servers take turns at accept with them ---- */
+
+enum { LOCK_NAP_MS = 2 };
+
+struct file_lock {
+  int fd, operation;
+  int64_t until; /* store_now_ns(); then it waits in the kernel's queue, where its turn comes */
+  bool* taken;
+};
+
+static const int64_t LOCK_WATCHED_NS = INT64_C(3000000000);
+
+/* The kernel does not tell when it may be had. */
+static store_state is_locked(const void* wait, int milliseconds, const uint64_t* during) {
+  const struct file_lock* it = wait;
+  const struct timespec nap = {.tv_nsec = LOCK_NAP_MS * 1000000L};
+  for (; !*it->taken; milliseconds -= LOCK_NAP_MS) {
+    *it->taken = store_call(SYS_flock, it->fd, it->operation | LOCK_NB) == 0;
+    if (!*it->taken && (errno != EWOULDBLOCK || store_now_ns() >= it->until)) return STORE_COME;
+    if (*it->taken || milliseconds <= 0) break;
+    if (store_call(SYS_ppoll, NULL, 0, &nap, during, sizeof *during) < 0) return STORE_INTERRUPTED;
+  }
+  return *it->taken ? STORE_COME : STORE_NOT_YET;
+}
+
+EXPORT int flock(int fd, int operation) {
+  LIBC(flock);
+  if (!awake() || (operation & (LOCK_NB | LOCK_UN))) return next(fd, operation);
+  bool taken = false;
+  const struct file_lock lock = {fd, operation, store_now_ns() + LOCK_WATCHED_NS, &taken};
+  const bool goes_on = store_idle(is_locked, &lock, STORE_RESTARTS | STORE_NOT_CANCELLED);
+  return taken ? 0 : goes_on ? next(fd, operation) : -1;
 }
 
 /* ---- sleeping ---- */

@@ -312,10 +312,37 @@ def test_a_daemon_that_loaded_before_it_went_to_the_background_shares_with_its_w
 data = noise()
 if os.fork(): os._exit(0)
 os.setsid()
+parent = os.getpid()
 if os.fork(): os._exit(0)
+while os.getppid() == parent: time.sleep(0.01)      # until then it is no daemon
 print(child(lambda: gives_back(data)), flush=True)
 """, command=command, mode="auto", seconds=120, SAMEPAGE_STORE_MIN="1M")
     assert said == ["True"]
+
+
+def test_workers_that_take_turns_by_a_lock_of_a_file_share_while_they_wait_for_it(tmp_path):
+    """As those of Net::Server::PreFork."""
+    said = script(tmp_path, r"""
+import fcntl
+data = noise()
+path = sys.argv[1]
+held = open(path, "w")
+fcntl.flock(held, fcntl.LOCK_EX)
+def worker():
+    dirty(data, 3000)
+    fcntl.flock(open(path), fcntl.LOCK_EX)
+    return anonymous() < 8 << 20
+pids = []
+for _ in range(2):
+    if pid := os.fork(): pids.append(pid)
+    else: os._exit(0 if worker() else 1)
+time.sleep(0.1)
+wait_until_sealed(*pids)
+fcntl.flock(held, fcntl.LOCK_UN)
+began = time.monotonic()
+print([os.waitpid(pid, 0)[1] for pid in pids], time.monotonic() - began < 5)
+""", tmp_path / "lock", mode="auto")
+    assert said == ["[0, 0] True"]
 
 
 def test_a_program_that_loads_more_for_its_next_workers_shares_that_too(tmp_path):

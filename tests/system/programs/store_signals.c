@@ -119,10 +119,12 @@ int main(void) {
   reaped = 0;
   check(waitpid(soon(0), &status, 0) > 0 && WEXITSTATUS(status) == 7 && !reaped,
         "waitpid, a handler of SIGCHLD that reaps");
-  install(SIGCHLD, SIG_DFL, 0);
-
   pthread_t other;
   pthread_create(&other, NULL, wait_for_ever, NULL);
+  check(waitpid(soon(0), &status, 0) > 0 && WEXITSTATUS(status) == 7 && !reaped,
+        "waitpid in the first of two threads, a handler of SIGCHLD that reaps");
+  install(SIGCHLD, SIG_DFL, 0);
+
   install(SIGUSR1, on_signal, 0);
   interrupted(in_epoll, "epoll_wait");
   interrupted(in_sleep, "nanosleep");
