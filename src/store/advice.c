@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "heap/window.h"
+#include "store/config.h"
 #include "store/pages.h"
 #include "store/share.h"
 #include "store/system.h"
@@ -20,12 +21,13 @@ static bool gives_up(int advice) {
 
 /* By the kernel, which tells where the program may not write. */
 static bool make_zero(uintptr_t begin, size_t size) {
+  if (store_config.mode == STORE_OFF) return false; /* a sandbox, perhaps */
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, "/dev/zero", O_RDONLY | O_CLOEXEC);
-  long got = fd < 0 ? -1 : 0;
-  for (size_t at = 0; got >= 0 && at < size; at += (size_t)got)
-    got = store_call(SYS_read, fd, begin + at, size - at);
+  long got;
+  size_t at = 0;
+  while (fd >= 0 && at < size && (got = store_call(SYS_read, fd, begin + at, size - at)) > 0) at += (size_t)got;
   if (fd >= 0) store_call(SYS_close, fd);
-  return got >= 0;
+  return at == size;
 }
 
 __attribute__((visibility("default"))) int madvise(void* begin, size_t size, int advice) {

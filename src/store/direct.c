@@ -234,7 +234,7 @@ void store_direct_end(void) {
   bool undisturbed = is_undisturbed(&survey, begin, end), left = false;
   memcpy(were, pages, sizeof were);
   memset(pages, 0, sizeof pages);
-  if (!store_survey_shared(begin, end, make_private, &undisturbed)) make_all_private(were, &undisturbed);
+  if (!store_survey_files(begin, end, true, make_private, &undisturbed)) make_all_private(were, &undisturbed);
   atomic_store(&on, false);
   for (int file = 0; file < STORE_FILES; ++file) {
     if (!blocks[file]) continue;

@@ -26,6 +26,7 @@ enum {
   SIGNALLED_NS = 1000000000, /* not so seldom for so long after a signal */
   /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
   MOMENT_NS = 1000000,
+  FRAMES = 512, /* bytes of stack between a watch and the look whether there is one; a handler is further down */
 };
 
 static const int64_t GRACE_BUSY_NS = 2100000000;
@@ -100,7 +101,7 @@ static bool is_ready(watched_wait* it, int milliseconds) {
 }
 
 static bool wait_a_little(watched_wait* it, int milliseconds) {
-  if (is_ready(it, milliseconds)) return true;
+  if (is_ready(it, milliseconds) || !atomic_load(&store_awake)) return true;
   if (it->cancellable) pthread_testcancel();
   if (!pending_of(it->blocked)) return false;
   atomic_store(&signalled_at, store_now_ns());
@@ -171,7 +172,7 @@ void store_idle_forked(void) {
 bool store_is_watched(void) {
   return atomic_load(&watching_process) == store_process() &&
          !(store_call(SYS_gettid) == atomic_load(&watching_thread) &&
-           (uintptr_t)__builtin_frame_address(0) >= atomic_load(&watching_frame));
+           (uintptr_t)__builtin_frame_address(0) + FRAMES >= atomic_load(&watching_frame));
 }
 
 static void watch(watched_wait* it) {
@@ -197,11 +198,14 @@ static bool is_first_of_several(void) {
   return !__libc_single_threaded && store_call(SYS_gettid) == getpid();
 }
 
-/* A handler of the program's that libc's call goes on after; signals 32 and 33 are libc's own. */
+/* 32 and 33. */
+#define LIBCS_SIGNALS ((uint64_t)3 << 31)
+
+/* A handler of the program's that libc's call goes on after. */
 static bool some_handler_restarts(void) {
   for (int signal = 1; signal <= 64; ++signal) {
     struct action action;
-    if (signal != 32 && signal != 33 && store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
+    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) && store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
         action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
       return true;
   }
@@ -215,8 +219,9 @@ static bool may_watch(int flags) {
 
 /* A handler may have jumped out of the watch that its thread was in: then it is entered from further up. */
 static bool begin_watch(void) {
-  pid_t other = atomic_load(&watching_process);
-  if (store_is_watched() ||
+  const bool took_over = atomic_load(&watching_process) == store_process() && !store_is_watched();
+  pid_t other = took_over ? store_process() : atomic_load(&watching_process);
+  if ((!took_over && other == store_process()) ||
       !atomic_compare_exchange_strong(&watching_process, &other, store_process()))
     return false;
   atomic_store(&watching_thread, (pid_t)store_call(SYS_gettid));
@@ -224,8 +229,13 @@ static bool begin_watch(void) {
   return true;
 }
 
-static void end_watch(void* blocked) {
+static void stop_watching(void) {
+  atomic_store(&watching_thread, 0);
   atomic_store(&watching_process, 0);
+}
+
+static void end_watch(void* blocked) {
+  stop_watching();
   store_restore_signals(*(uint64_t*)blocked);
 }
 
@@ -237,12 +247,19 @@ static void watch_to_its_end(watched_wait* it) {
 
 bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked) {
   const int saved = errno;
-  watched_wait it = {ready, wait, blocked, NULL, !(flags & STORE_NOT_CANCELLED), false};
-  if (is_first_of_several()) it.during = &it.blocked;
+  if (!atomic_load(&store_awake)) { /* since: a sandbox, perhaps */
+    store_restore_signals(blocked);
+    return true;
+  }
+  const uint64_t during = blocked | LIBCS_SIGNALS;
+  watched_wait it = {ready, wait, blocked, is_first_of_several() ? &during : NULL,
+                     !(flags & STORE_NOT_CANCELLED), false};
   const bool watches = may_watch(flags) && begin_watch();
   if (watches) watch_to_its_end(&it);
-  const bool interrupted = it.interrupted || interrupts(pending_of(blocked), flags & STORE_RESTARTS);
-  if (watches) atomic_store(&watching_process, 0);
+  const bool interrupted =
+      it.interrupted ||
+      (atomic_load(&store_awake) && interrupts(pending_of(blocked), flags & STORE_RESTARTS));
+  if (watches) stop_watching();
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;
   return !interrupted;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "heap/phase.h"
 #include "samepage/samepage.h"
@@ -57,6 +58,15 @@ static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, un
   return true;
 }
 
+/* Of all blocks, what of them is mapped in [begin, end). */
+static bool discard_range(uintptr_t begin, uintptr_t end) {
+  unsigned from, to;
+  bool done = true;
+  for (int file = 0; done && file < store_blocks_end; ++file)
+    if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
+  return done;
+}
+
 bool store_discard(uintptr_t begin, size_t size) {
   if (!store_statistics.sealed && !store_direct_holds()) return true;
   const uintptr_t end = begin + size;
@@ -72,35 +82,41 @@ bool store_discard(uintptr_t begin, size_t size) {
     }
   /* All or nothing: a block's layers lie in what is mapped anew with it. */
   if (mapped && done) done = store_batch_may_split();
-  if (done) done = store_direct_discard(begin, size);
-  for (int file = 0; done && file < store_blocks_end; ++file)
-    if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
+  if (done) done = store_direct_discard(begin, size) && discard_range(begin, end);
   store_unlock();
   return done;
 }
 
-/* What the program has protected, or mapped there itself, stays its own. */
-static bool discard_stretches(uintptr_t begin, uintptr_t end) {
-  static store_survey survey;
+static void discard_mapping(const store_mapping* it, void* done) {
+  const int plain = PROT_READ | PROT_WRITE;
+  if (!discard_range(it->begin, it->end) ||
+      (it->protection != plain && mprotect((void*)it->begin, it->end - it->begin, it->protection)))
+    *(bool*)done = false;
+}
+
+static bool any_is_mapped(uintptr_t begin, uintptr_t end) {
   unsigned from, to;
-  bool mapped = false;
   for (int file = 0; file < store_blocks_end; ++file)
-    mapped = mapped || (part_of(&store_blocks[file], begin, end, &from, &to) &&
-                        store_pages_any(&store_blocks[file].mapped, from, to));
-  if (!mapped) return true;
-  bool done = store_survey_maps(&survey, begin, end);
-  for (unsigned i = 0; done && i < survey.stretch_count; ++i) {
-    for (int file = 0; done && survey.stretches[i].of_store && file < store_blocks_end; ++file)
-      if (part_of(&store_blocks[file], survey.stretches[i].begin, survey.stretches[i].end, &from, &to))
-        done = store_block_discard(file, from, to);
-  }
+    if (part_of(&store_blocks[file], begin, end, &from, &to) &&
+        store_pages_any(&store_blocks[file].mapped, from, to))
+      return true;
+  return false;
+}
+
+/* What the program has mapped there itself stays its own, and what it has protected is. Without /proc, and in a
+ * sandbox, all is as malloc's. */
+static bool discard_mappings(uintptr_t begin, uintptr_t end) {
+  bool done = true;
+  if (!any_is_mapped(begin, end)) return true;
+  if (store_config.mode == STORE_OFF || !store_survey_files(begin, end, false, discard_mapping, &done))
+    return discard_range(begin, end);
   return done;
 }
 
 bool store_give_up(uintptr_t begin, size_t size) {
   if (!store_statistics.sealed && !store_direct_holds()) return true;
   if (getpid() != process || !store_lock()) return false;
-  const bool done = store_direct_discard(begin, size) && discard_stretches(begin, begin + size);
+  const bool done = store_direct_discard(begin, size) && discard_mappings(begin, begin + size);
   store_unlock();
   return done;
 }

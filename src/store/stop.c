@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 
 #include "store/config.h"
+#include "store/direct.h"
+#include "store/lock.h"
 #include "store/share.h"
 #include "store/system.h"
 #include "store/when.h"
@@ -174,19 +176,30 @@ static bool must_be_named(void) {
   return scope == 1;
 }
 
+/* A sandbox, which libseccomp begins so, may kill for what is done while a thread waits. */
+static void be_quiet(void) {
+  const bool locked = store_lock(); /* after a step of another thread */
+  if (locked) store_direct_end();
+  store_config.mode = STORE_OFF;
+  atomic_store(&store_awake, false);
+  if (locked) store_unlock();
+}
+
 __attribute__((visibility("default"))) int prctl(int option, ...) {
   unsigned long values[4];
   va_list list;
   va_start(list, option);
   for (int i = 0; i < 4; ++i) values[i] = va_arg(list, unsigned long);
   va_end(list);
-  /* A sandbox, which libseccomp begins so, may kill for what is done while a thread waits. */
-  if ((option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) && getpid() == store_process()) {
-    store_config.mode = STORE_OFF;
-    atomic_store(&store_awake, false);
-  }
+  const bool is_own = getpid() == store_process(), was_awake = atomic_load(&store_awake);
+  const store_mode mode = store_config.mode;
+  if (is_own && (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)) be_quiet();
   const long result = store_call(SYS_prctl, option, values[0], values[1], values[2], values[3]);
-  if (result == 0 && option == PR_SET_PTRACER && getpid() == store_process()) atomic_store(&named, values[0]);
+  if (result < 0 && is_own && mode != store_config.mode) { /* it was only asked what the kernel can */
+    store_config.mode = mode;
+    atomic_store(&store_awake, was_awake);
+  }
+  if (result == 0 && option == PR_SET_PTRACER && is_own) atomic_store(&named, values[0]);
   return (int)result;
 }
 

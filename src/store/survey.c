@@ -125,28 +125,31 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   return for_each_line(text, survey_line, &(struct range){survey, begin, end});
 }
 
-struct shared {
+struct files {
   uintptr_t begin, end;
+  char how; /* 's': shared, 'p': private */
   void (*each)(const store_mapping* it, void* context);
   void* context;
 };
 
-static void shared_line(const char* line, void* context) {
-  const struct shared* shared = context;
+static void file_line(const char* line, void* context) {
+  const struct files* files = context;
   char* at;
   store_mapping it = {.begin = strtoul(line, &at, 16)};
   it.end = strtoul(at + 1, &at, 16);
-  if (it.begin < shared->begin || it.end > shared->end || at[4] != 's' ||
+  if (it.begin >= files->end || it.end <= files->begin || at[4] != files->how ||
       !strstr(at, "/memfd:" STORE_FILE_NAME))
     return;
   it.protection =
       (at[1] == 'r' ? PROT_READ : 0) | (at[2] == 'w' ? PROT_WRITE : 0) | (at[3] == 'x' ? PROT_EXEC : 0);
   it.offset = strtoul(at + 5, NULL, 16);
-  shared->each(&it, shared->context);
+  if (it.begin < files->begin) it.offset += files->begin - it.begin, it.begin = files->begin;
+  if (it.end > files->end) it.end = files->end;
+  files->each(&it, files->context);
 }
 
-bool store_survey_shared(uintptr_t begin, uintptr_t end, void (*each)(const store_mapping* it, void* context),
-                         void* context) {
+bool store_survey_files(uintptr_t begin, uintptr_t end, bool shared,
+                        void (*each)(const store_mapping* it, void* context), void* context) {
   static char text[TEXT]; /* another one: `each` may begin a batch */
-  return for_each_line(text, shared_line, &(struct shared){begin, end, each, context});
+  return for_each_line(text, file_line, &(struct files){begin, end, shared ? 's' : 'p', each, context});
 }

@@ -27,13 +27,13 @@ typedef struct {
 bool store_survey_process(store_survey* survey);
 bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end);
 
-/* A shared mapping of a store's file. */
+/* A mapping of a store's file, as far as it lies in the range that was asked for. */
 typedef struct {
   uintptr_t begin, end;
   size_t offset;  /* in the file */
   int protection; /* PROT_READ … */
 } store_mapping;
 
-/* Calls `each` for those in [begin, end), which may map them anew. */
-bool store_survey_shared(uintptr_t begin, uintptr_t end, void (*each)(const store_mapping* it, void* context),
-                         void* context);
+/* Calls `each` for the shared ones, or the private ones, in [begin, end), which may map them anew. */
+bool store_survey_files(uintptr_t begin, uintptr_t end, bool shared,
+                        void (*each)(const store_mapping* it, void* context), void* context);

@@ -490,24 +490,30 @@ EXPORT int sem_clockwait(sem_t* restrict semaphore, clockid_t clock, const struc
 
 /* ---- locks of files: preforking servers take turns at accept with them ---- */
 
-enum { LOCK_NAP_MS = 2 };
-
 struct file_lock {
   int fd, operation;
-  int64_t until; /* store_now_ns(); then it waits in the kernel's queue, where its turn comes */
+  int64_t since; /* store_now_ns() */
   bool* taken;
 };
 
+enum { LOCK_NAP_NS = 50000, LOCK_NAP_MOST_NS = 2000000, LOCK_NAP_SHARE = 8 };
+/* Then it waits in the kernel's queue, where its turn comes. */
 static const int64_t LOCK_WATCHED_NS = INT64_C(3000000000);
 
-/* The kernel does not tell when it may be had. */
+/* The kernel does not tell when it may be had: it is asked at first often, and then after a part of the time
+ * that was waited. */
 static store_state is_locked(const void* wait, int milliseconds, const uint64_t* during) {
   const struct file_lock* it = wait;
-  const struct timespec nap = {.tv_nsec = LOCK_NAP_MS * 1000000L};
-  for (; !*it->taken; milliseconds -= LOCK_NAP_MS) {
+  const int64_t until = store_now_ns() + milliseconds * INT64_C(1000000);
+  while (!*it->taken) {
     *it->taken = store_call(SYS_flock, it->fd, it->operation | LOCK_NB) == 0;
-    if (!*it->taken && (errno != EWOULDBLOCK || store_now_ns() >= it->until)) return STORE_COME;
-    if (*it->taken || milliseconds <= 0) break;
+    const int64_t now = store_now_ns(), waited = now - it->since;
+    if (!*it->taken && (errno != EWOULDBLOCK || waited >= LOCK_WATCHED_NS)) return STORE_COME;
+    if (*it->taken || now >= until) break;
+    const int64_t share = waited / LOCK_NAP_SHARE;
+    const struct timespec nap = time_of(share < LOCK_NAP_NS        ? LOCK_NAP_NS
+                                        : share < LOCK_NAP_MOST_NS ? share
+                                                                   : LOCK_NAP_MOST_NS);
     if (store_call(SYS_ppoll, NULL, 0, &nap, during, sizeof *during) < 0) return STORE_INTERRUPTED;
   }
   return *it->taken ? STORE_COME : STORE_NOT_YET;
@@ -517,7 +523,7 @@ EXPORT int flock(int fd, int operation) {
   LIBC(flock);
   if (!awake() || (operation & (LOCK_NB | LOCK_UN))) return next(fd, operation);
   bool taken = false;
-  const struct file_lock lock = {fd, operation, store_now_ns() + LOCK_WATCHED_NS, &taken};
+  const struct file_lock lock = {fd, operation, store_now_ns(), &taken};
   const bool goes_on = store_idle(is_locked, &lock, STORE_RESTARTS | STORE_NOT_CANCELLED);
   return taken ? 0 : goes_on ? next(fd, operation) : -1;
 }
