@@ -25,7 +25,8 @@ static bool make_zero(uintptr_t begin, size_t size) {
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, "/dev/zero", O_RDONLY | O_CLOEXEC);
   long got;
   size_t at = 0;
-  while (fd >= 0 && at < size && (got = store_call(SYS_read, fd, begin + at, size - at)) > 0) at += (size_t)got;
+  while (fd >= 0 && at < size && (got = store_call(SYS_read, fd, begin + at, size - at)) > 0)
+    at += (size_t)got;
   if (fd >= 0) store_call(SYS_close, fd);
   return at == size;
 }

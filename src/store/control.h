@@ -28,9 +28,9 @@ struct store_entry {
 
 struct store_control {
   STORE_SHARED(unsigned) copies;
-  STORE_SHARED(int) filling; /* the file that is being filled, plus one */
+  STORE_SHARED(int) filling;         /* the file that is being filled, plus one */
   STORE_SHARED(bool) lives_on, maps; /* a worker lives on; somebody has mapped */
-  STORE_SHARED(unsigned) published; /* files, ever, layers not counted */
+  STORE_SHARED(unsigned) published;  /* files, ever, layers not counted */
   struct store_entry entries[STORE_FILES];
 };
 

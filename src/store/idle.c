@@ -26,7 +26,8 @@ enum {
   SIGNALLED_NS = 1000000000, /* not so seldom for so long after a signal */
   /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
   MOMENT_NS = 1000000,
-  FRAMES = 512, /* bytes of stack between a watch and the look whether there is one; a handler is further down */
+  FRAMES =
+      512, /* bytes of stack between a watch and the look whether there is one; a handler is further down */
 };
 
 static const int64_t GRACE_BUSY_NS = 2100000000;
@@ -205,7 +206,8 @@ static bool is_first_of_several(void) {
 static bool some_handler_restarts(void) {
   for (int signal = 1; signal <= 64; ++signal) {
     struct action action;
-    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) && store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
+    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) &&
+        store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
         action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
       return true;
   }
@@ -252,13 +254,12 @@ bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_
     return true;
   }
   const uint64_t during = blocked | LIBCS_SIGNALS;
-  watched_wait it = {ready, wait, blocked, is_first_of_several() ? &during : NULL,
-                     !(flags & STORE_NOT_CANCELLED), false};
+  watched_wait it = {
+      ready, wait, blocked, is_first_of_several() ? &during : NULL, !(flags & STORE_NOT_CANCELLED), false};
   const bool watches = may_watch(flags) && begin_watch();
   if (watches) watch_to_its_end(&it);
-  const bool interrupted =
-      it.interrupted ||
-      (atomic_load(&store_awake) && interrupts(pending_of(blocked), flags & STORE_RESTARTS));
+  const bool interrupted = it.interrupted || (atomic_load(&store_awake) &&
+                                              interrupts(pending_of(blocked), flags & STORE_RESTARTS));
   if (watches) stop_watching();
   store_restore_signals(blocked); /* handlers run here */
   errno = interrupted ? EINTR : saved;

@@ -104,8 +104,8 @@ static bool is_rewritten(int64_t* since, bool now_it_is, bool all) {
   return now_it_is && (all || store_now_ns() - *since >= REWRITTEN_NS);
 }
 
-/* Since the first write to it small pages are mapped. The kernel (6.14 and later) gives their table up with the
- * last of them, and maps what the file has at the next look. */
+/* Since the first write to it small pages are mapped. The kernel (6.14 and later) gives their table up with
+ * the last of them, and maps what the file has at the next look. */
 static void make_whole(store_block* block, uintptr_t from, unsigned begin, bool has_own) {
   unsigned char* whole = &block->whole[begin / STORE_CHUNK];
   if (has_own) {

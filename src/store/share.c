@@ -103,8 +103,8 @@ static bool any_is_mapped(uintptr_t begin, uintptr_t end) {
   return false;
 }
 
-/* What the program has mapped there itself stays its own, and what it has protected is. Without /proc, and in a
- * sandbox, all is as malloc's. */
+/* What the program has mapped there itself stays its own, and what it has protected is. Without /proc, and in
+ * a sandbox, all is as malloc's. */
 static bool discard_mappings(uintptr_t begin, uintptr_t end) {
   bool done = true;
   if (!any_is_mapped(begin, end)) return true;

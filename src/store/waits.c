@@ -24,15 +24,15 @@
 #define EXPORT __attribute__((visibility("default")))
 #define awake() __builtin_expect(atomic_load_explicit(&store_awake, memory_order_relaxed), 0)
 
-/* libc's functions behind this library's. They are looked for when it is loaded: dlsym waits for a thread that
- * is in dlopen, and is not for signal handlers. */
-#define CALLS(each)                                                                                      \
+/* libc's functions behind this library's. They are looked for when it is loaded: dlsym waits for a thread
+ * that is in dlopen, and is not for signal handlers. */
+#define CALLS(each)                                                                                       \
   each(read) each(recv) each(recvfrom) each(recvmsg) each(accept) each(accept4) each(poll) each(ppoll)    \
       each(epoll_wait) each(epoll_pwait) each(select) each(wait) each(waitpid) each(wait4) each(sem_wait) \
           each(sem_timedwait) each(sem_clockwait) each(flock) each(nanosleep) each(clock_nanosleep)
 #define DECLARE(name) static __typeof__(&name) libc_##name;
 #define FIND(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
-#define LIBC(name)                                    \
+#define LIBC(name)                                  \
   if (__builtin_expect(!libc_##name, 0)) FIND(name) \
   const __typeof__(&name) next = libc_##name
 CALLS(DECLARE)
@@ -366,7 +366,8 @@ static int nap_for(pid_t pid, int milliseconds, const uint64_t* during) {
   struct pollfd end = {.fd = pid > 0 ? (int)store_call(SYS_pidfd_open, pid, 0) : -1, .events = POLLIN};
   if (end.fd < 0) milliseconds = 1;
   const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
-  const bool interrupted = store_call(SYS_ppoll, &end, 1, &time, during, sizeof *during) < 0 && errno == EINTR;
+  const bool interrupted =
+      store_call(SYS_ppoll, &end, 1, &time, during, sizeof *during) < 0 && errno == EINTR;
   if (end.fd >= 0) store_call(SYS_close, end.fd);
   return interrupted ? -1 : milliseconds;
 }
@@ -391,8 +392,8 @@ static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage,
   pid_t found = 0;
   const struct children children = {pid, options, status, usage, &found};
   struct sigaction action; /* a handler in another thread might take the child */
-  const bool has_handler = sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-                           action.sa_handler != SIG_IGN;
+  const bool has_handler =
+      sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
   const bool goes_on =
       store_idle(a_child_has_ended, &children, STORE_RESTARTS | (has_handler ? STORE_CLOSED : 0));
   *result = found ? found : -1;
@@ -460,9 +461,8 @@ static store_state is_taken_or_over(const void* wait, int milliseconds, const ui
 static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* until, int* result) {
   if (!awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
   bool taken = false;
-  const bool goes_on =
-      store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until},
-                 STORE_CLOSED | (until ? 0 : STORE_RESTARTS));
+  const bool goes_on = store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until},
+                                  STORE_CLOSED | (until ? 0 : STORE_RESTARTS));
   *result = taken ? 0 : -1;
   return taken || !goes_on;
 }

@@ -353,7 +353,8 @@ bool store_step(store_work work) {
 /* ---- the heap's turning points ---- */
 
 static void turn_off_if_asked(void) {
-  if (store_config.mode != STORE_OFF && store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
+  if (store_config.mode != STORE_OFF && store_config.off_file && access(store_config.off_file, F_OK) == 0)
+    store_turn_off();
 }
 
 /* A process that a launcher started by itself, not as one of the copies that it forked. */

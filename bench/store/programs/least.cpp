@@ -1,6 +1,6 @@
-// The least that sharing a copy's memory takes, by the kernel's and the C library's own means: copying it once
-// into a memory file with 2 MB pages, comparing every byte with it, and mapping it in the place of small pages.
-// least MB. Prints the processor seconds of each: the best of five rounds.
+// The least that sharing a copy's memory takes, by the kernel's and the C library's own means: copying it
+// once into a memory file with 2 MB pages, comparing every byte with it, and mapping it in the place of small
+// pages. least MB. Prints the processor seconds of each: the best of five rounds.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -77,7 +77,8 @@ int main(int argc, char** argv) {
     const double copied = seconds_used();
     require(std::memcmp(memory, view, size) == 0, "memcmp");
     const double compared = seconds_used();
-    require(mmap(memory, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, file, 0) == memory,
+    require(mmap(memory, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, file, 0) ==
+                memory,
             "mmap");
     madvise(memory, size, MADV_POPULATE_READ);
     const double done = seconds_used();

@@ -1,6 +1,6 @@
 /* Signals, children and cancellation while a thread works for the store in a call that waits: after its first
- * fork a parent does for half a minute. Prints a line for what is not as without the store. Under the preloaded
- * heap, SAMEPAGE_STORE_MIN=1M. */
+ * fork a parent does for half a minute. Prints a line for what is not as without the store. Under the
+ * preloaded heap, SAMEPAGE_STORE_MIN=1M. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -111,7 +111,8 @@ int main(void) {
   memset(malloc(SIZE), 1, SIZE);
   if (pipe(ends) || sem_init(&semaphore, 0, 0)) return 2;
   const pid_t lives_on = fork();
-  if (lives_on == 0) for (;;) pause();
+  if (lives_on == 0)
+    for (;;) pause();
 
   install(SIGCHLD, on_signal, 0);
   check(waitpid(soon(0), &status, 0) > 0 && WEXITSTATUS(status) == 7, "waitpid, a handler of SIGCHLD");

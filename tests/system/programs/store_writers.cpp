@@ -1,7 +1,7 @@
-// Writes into constants around seals and passes: two threads, a signal handler, read(2) and recv(2) in a third,
-// and O_DIRECT AIO in a fourth, whose context comes and goes. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often,
-// so that passes have pages to give back. Prints "writes lost given_back seals" of all rounds. store_writers
-// ROUNDS SECONDS
+// Writes into constants around seals and passes: two threads, a signal handler, read(2) and recv(2) in a
+// third, and O_DIRECT AIO in a fourth, whose context comes and goes. Every writer has bytes of its own on
+// every page and remembers what it wrote; bytes come back often, so that passes have pages to give back.
+// Prints "writes lost given_back seals" of all rounds. store_writers ROUNDS SECONDS
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <pthread.h>
@@ -102,7 +102,8 @@ void read_here() {
   close(ends[1]);
 }
 
-/// So often with one context, whose end takes milliseconds; then as long without one, so that passes are made.
+/// So often with one context, whose end takes milliseconds; then as long without one, so that passes are
+/// made.
 constexpr int kReads = 50, kPauseUs = 10000;
 
 /// A file whose sectors are 256, each full of one byte.
