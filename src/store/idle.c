@@ -26,8 +26,8 @@ enum {
   SIGNALLED_NS = 1000000000, /* not so seldom for so long after a signal */
   /* CPU time of the other threads in a slice that is a moment between two pieces of work. */
   MOMENT_NS = 1000000,
-  FRAMES =
-      512, /* bytes of stack between a watch and the look whether there is one; a handler is further down */
+  /* Bytes of stack between a watch and the look whether there is one; a handler is further down. */
+  FRAMES = 512,
 };
 
 static const int64_t GRACE_BUSY_NS = 2100000000;
@@ -177,7 +177,7 @@ bool store_is_watched(void) {
 }
 
 static void watch(watched_wait* it) {
-  if (store_config.off_file && access(store_config.off_file, F_OK) == 0) store_turn_off();
+  store_turn_off_if_asked();
   const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
   bool is_found_idle = false;
   store_work work;
@@ -256,7 +256,7 @@ bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_
   const uint64_t during = blocked | LIBCS_SIGNALS;
   watched_wait it = {
       ready, wait, blocked, is_first_of_several() ? &during : NULL, !(flags & STORE_NOT_CANCELLED), false};
-  const bool watches = may_watch(flags) && begin_watch();
+  const bool watches = begin_watch();
   if (watches) watch_to_its_end(&it);
   const bool interrupted = it.interrupted || (atomic_load(&store_awake) &&
                                               interrupts(pending_of(blocked), flags & STORE_RESTARTS));
@@ -268,9 +268,9 @@ bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_
 
 bool store_idle(store_ready* ready, const void* wait, int flags) {
   const int saved = errno;
-  if (store_is_watched() || store_due(true) == STORE_NOTHING || !may_watch(flags) ||
-      ready(wait, 0, NULL) != STORE_NOT_YET)
-    return true;
+  const bool leaves = store_is_watched() || store_due(true) == STORE_NOTHING ||
+                      ready(wait, 0, NULL) != STORE_NOT_YET || !may_watch(flags);
   errno = saved;
+  if (leaves) return true;
   return store_idle_blocked(ready, wait, flags, store_block_signals());
 }

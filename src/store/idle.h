@@ -27,7 +27,8 @@ enum {
  * thread of several does not work in a call that may restart after one of the program's handlers either: they
  * would run in another thread. */
 bool store_idle(store_ready* ready, const void* wait, int flags);
-/* The same for a thread that has blocked its signals; `blocked`: those that it had before, and has again. */
+/* The same, without STORE_RESTARTS and STORE_CLOSED, for a thread that has blocked its signals; `blocked`:
+ * those that it had before, and has again. */
 bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_t blocked);
 /* Whether another thread, or this one below a signal handler, does so already: store_idle then does nothing.
  */

@@ -73,20 +73,17 @@ static void finish_file(int file) {
 static store_progress map_some(int file, uintptr_t key) {
   store_block* block = &store_blocks[file];
   if (!store_block_open(file, key)) return STORE_REFUSED;
-  if (!store_batch_begin(STORE_BATCH_NS)) {
-    store_block_close(file); /* as below */
-    ++map_refusals;
-    return STORE_REFUSED;
-  }
-  const bool may = store_batch_may_map();
+  const bool begun = store_batch_begin(STORE_BATCH_NS), may = begun && store_batch_may_map();
   /* What differs in a worker that was sealed in the midst of its work it has written since the fork, and may
    * have its old bytes again when that is done; so has the publisher what it has written since it copied. */
-  const int pagemap = heap_generation() > 0 || published_here[file] ? store_pagemap_open() : -1;
+  const int pagemap = may && (heap_generation() > 0 || published_here[file]) ? store_pagemap_open() : -1;
   while (may && block->compared < STORE_PAGES && !store_batch_over())
     block->compared = map_chunk(file, block->compared, pagemap);
   if (pagemap >= 0) store_call(SYS_close, pagemap);
-  store_block_forget(file);
-  store_batch_end();
+  if (begun) {
+    store_block_forget(file);
+    store_batch_end();
+  }
   store_block_close(file); /* before the program can close it and have another file there */
   if (!may) {
     ++map_refusals;

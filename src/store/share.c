@@ -229,6 +229,11 @@ bool store_turn_off(void) {
   return good;
 }
 
+void store_turn_off_if_asked(void) {
+  if (store_config.mode != STORE_OFF && store_config.off_file && access(store_config.off_file, F_OK) == 0)
+    store_turn_off();
+}
+
 int samepage_unseal(void) {
   const int saved = errno;
   const bool good = store_turn_off();

@@ -17,3 +17,5 @@ bool store_give_up(uintptr_t begin, size_t size);
 
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);
+/* By SAMEPAGE_STORE_OFF_FILE. */
+void store_turn_off_if_asked(void);

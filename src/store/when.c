@@ -352,11 +352,6 @@ bool store_step(store_work work) {
 
 /* ---- the heap's turning points ---- */
 
-static void turn_off_if_asked(void) {
-  if (store_config.mode != STORE_OFF && store_config.off_file && access(store_config.off_file, F_OK) == 0)
-    store_turn_off();
-}
-
 /* A process that a launcher started by itself, not as one of the copies that it forked. */
 static void join_launcher(void) {
   if (!store_config.holder || atomic_load(&store_awake) || constants() < store_config.minimum ||
@@ -384,7 +379,7 @@ static void on_unsettled(void) {
 }
 
 static void on_tick(void) {
-  turn_off_if_asked();
+  store_turn_off_if_asked();
   if (store_config.joined) join_launcher();
   const store_work work = store_due(false);
   if (work != STORE_NOTHING) store_step(work);
