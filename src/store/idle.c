@@ -12,6 +12,7 @@
 #include "store/pass.h"
 #include "store/rest.h"
 #include "store/share.h"
+#include "store/stop.h"
 #include "store/system.h"
 #include "store/when.h"
 
@@ -176,6 +177,13 @@ bool store_is_watched(void) {
            (uintptr_t)__builtin_frame_address(0) + FRAMES >= atomic_load(&watching_frame));
 }
 
+static bool step(const watched_wait* it, store_work work) {
+  store_stop_takes(it->during ? ~*it->during : 0);
+  const bool done = store_step(work);
+  store_stop_takes(0);
+  return done;
+}
+
 static void watch(watched_wait* it) {
   store_turn_off_if_asked();
   const int64_t at_most = store_now_ns() + WATCHED_MOST_NS;
@@ -187,7 +195,7 @@ static void watch(watched_wait* it) {
     } else if (store_is_pass(work) && !is_found_idle) {
       is_found_idle = wait_until_idle(it, at_most);
       if (!is_found_idle && store_now_ns() >= at_most) break;
-    } else if (!store_step(work)) { /* another thread is at it */
+    } else if (!step(it, work)) { /* another thread is at it */
       wait_a_little(it, SLICE_MS);
     } else if (store_is_pass(work) && !store_pass_under_way()) {
       is_found_idle = false; /* for the next one anew */

@@ -32,6 +32,7 @@ enum {
   PATIENCE_NS =
       8000000, /* with a thread that does not stop: no processor, or a system call that cannot be cut */
   NAP_NS = 20000,
+  SIGNALS_MOST = 64, /* at once; what is left another thread may take */
 };
 
 enum { NAMING, STOPPING, STOPPED, FAILED, RESUME };
@@ -244,7 +245,27 @@ bool store_stop_others(void) {
   return false;
 }
 
+static _Atomic(uint64_t) taken; /* signals */
+
+void store_stop_takes(uint64_t signals) {
+  atomic_store(&taken, signals);
+}
+
+/* Each becomes this thread's own, with all that the sender said. */
+static void take_signals(void) {
+  static siginfo_t infos[SIGNALS_MOST];
+  const struct timespec at_once = {0};
+  const uint64_t signals = caller == stopped_process ? atomic_load(&taken) : 0;
+  unsigned count = 0;
+  while (signals && count < SIGNALS_MOST &&
+         store_call(SYS_rt_sigtimedwait, &signals, &infos[count], &at_once, sizeof signals) > 0)
+    ++count;
+  for (unsigned i = 0; i < count; ++i)
+    store_call(SYS_rt_tgsigqueueinfo, stopped_process, caller, infos[i].si_signo, &infos[i]);
+}
+
 void store_resume_others(void) {
+  take_signals();
   set_state(RESUME);
   reap();
 }

@@ -17,12 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SIZE = 8 << 20, SOON_US = 400000, LATE_S = 4 };
+enum { SIZE = 8 << 20, SOON_US = 400000, LATE_S = 4, PASSES = 4 };
 
 static volatile sig_atomic_t handled, reaped;
 static pthread_t first;
 static int ends[2];
 static sem_t semaphore;
+static _Atomic(pid_t) other_thread;
 
 static void check(bool good, const char* what) {
   if (!good) printf("%s: %s\n", what, strerror(errno));
@@ -96,6 +97,7 @@ static void* wait_for_ever(void* unused) {
   static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
   pthread_mutex_lock(&mutex);
+  other_thread = (pid_t)syscall(SYS_gettid);
   for (;;) pthread_cond_wait(&condition, &mutex);
   return unused;
 }
@@ -105,10 +107,46 @@ static void* poll_for_ever(void* unused) {
   return unused;
 }
 
+static bool is_stopped(const char* path) {
+  char text[256];
+  FILE* status = fopen(path, "r");
+  if (!status) _exit(1);
+  while (fgets(text, sizeof text, status) && strncmp(text, "State:", 6) != 0) continue;
+  fclose(status);
+  return strstr(text, "tracing stop");
+}
+
+/* A child that sends its parent a signal whenever that thread is stopped for the store. */
+static pid_t send_when_stopped(pid_t thread) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/status", getpid(), thread);
+  const pid_t child = fork();
+  if (child) return child;
+  for (;;) {
+    while (!is_stopped(path)) continue;
+    kill(getppid(), SIGUSR1);
+    while (is_stopped(path)) continue;
+  }
+}
+
+/* What is written is given back by a pass when the process is idle, if it has its old bytes. */
+static void interrupted_by_signals_of_passes(char* memory) {
+  const pid_t sender = send_when_stopped(other_thread);
+  for (int pass = 0; pass < PASSES; ++pass) {
+    handled = errno = 0;
+    memset(memory, 1, SIZE);
+    const bool in_time = poll(NULL, 0, LATE_S * 1000) == -1;
+    check(handled ? in_time && handled == 1 : pass > 0, handled ? "a signal during a pass" : "no pass");
+  }
+  kill(sender, SIGKILL);
+  waitpid(sender, NULL, 0);
+}
+
 int main(void) {
   int status;
   first = pthread_self();
-  memset(malloc(SIZE), 1, SIZE);
+  char* memory = malloc(SIZE);
+  memset(memory, 1, SIZE);
   if (pipe(ends) || sem_init(&semaphore, 0, 0)) return 2;
   const pid_t lives_on = fork();
   if (lives_on == 0)
@@ -131,6 +169,7 @@ int main(void) {
   interrupted(in_sleep, "nanosleep");
   interrupted(in_read, "read");
   interrupted(in_semaphore, "sem_wait");
+  interrupted_by_signals_of_passes(memory);
   install(SIGUSR1, on_signal, SA_RESTART);
   soon(SIGUSR1);
   if (fork() == 0) {
