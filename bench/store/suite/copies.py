@@ -21,6 +21,8 @@ APART = {"apart": {}, "apart, 2 MB pages": HUGE}
 # have touched, and freed, as much a moment before. 2 MB pages cost less to free than small ones.
 STORE = {"store": {}, "store, free memory at hand": {"BENCH_STORE_AT_HAND": "1"}, "store, 2 MB pages": HUGE}
 ROWS = [*APART, *STORE, *PACES]
+LIMITS = {"store": "small", "store, 2 MB pages": "huge"}
+STORE_PATIENCE = 10  # seconds; what it has not shared by then it will not
 
 
 def obstacle(row):
@@ -102,7 +104,7 @@ def measure(build, row, copies, megabytes, patience, alone):
         with running(build, row, copies, megabytes, folder, 20 * copies) as (pids, said):
             began, seconds = time.monotonic(), None
             alone = alone or pss(pids)
-            while row not in APART and seconds is None and time.monotonic() - began < patience:
+            while row not in APART and seconds is None and time.monotonic() - began < patience_of(row, patience):
                 if pss(pids) <= alone / copies * (1 + 0.05 * (copies - 1)):
                     seconds = time.monotonic() - began
                 else:
@@ -117,11 +119,16 @@ def measure(build, row, copies, megabytes, patience, alone):
             "look_ups": max(float(line[0]) for line in told), "write_us": sum(float(line[1]) for line in told) / len(told)}
 
 
-def least(build, copies, saved):
-    """CPU seconds that the machine needs to copy once what so many copies save, to compare each one's with it byte by byte, and to
-    map it in the place of 4 kB pages."""
+def patience_of(row, patience):
+    """How many seconds a row's duplicates have to go."""
+    return STORE_PATIENCE if row in STORE else patience
+
+
+def least(build, row, copies, saved):
+    """CPU seconds that the machine needs to copy once what so many copies save in this row, to compare each one's with it byte by
+    byte, and to map it in the place of the copies' pages."""
     megabytes = round(saved / (copies - 1) / (1 << 20))
-    ran = subprocess.run([build / "bin/bench-store-least", str(megabytes)], capture_output=True, text=True, check=True)
+    ran = subprocess.run([build / "bin/bench-store-least", str(megabytes), LIMITS[row]], capture_output=True, text=True, check=True)
     copying, comparing, mapping = map(float, ran.stdout.split())
     return copying + copies * (comparing + mapping)
 
