@@ -25,7 +25,7 @@ enum {
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   SPLITS_MOST = 8192,               /* mappings that purging may cost */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
-  LEAST_NS = 1000000,               /* so long a batch may last at least, that something be done */
+  LEAST_SHARE = 4, /* of its time a batch lasts at least, that something be done */
 };
 
 static store_survey survey;
@@ -102,7 +102,7 @@ bool store_batch_begin(int64_t longest_ns) {
     store_refuse(SAMEPAGE_STORE_PAGEMAP);
   else if (is_undisturbed()) {
     over_at = began + longest_ns;
-    const int64_t least = store_now_ns() + LEAST_NS; /* whatever it took to come here */
+    const int64_t least = store_now_ns() + longest_ns / LEAST_SHARE; /* whatever it took to come here */
     if (over_at < least) over_at = least;
     return true;
   }

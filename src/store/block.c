@@ -254,12 +254,12 @@ bool store_block_unmap(int file, unsigned begin, unsigned end) {
   return true;
 }
 
-bool store_block_unmap_some(int file, bool* done) {
+bool store_block_unmap_some(int file, unsigned begin, unsigned stop, bool* done) {
   store_block* block = &store_blocks[file];
-  const uintptr_t address = block->address, end = address + STORE_BLOCK;
+  const uintptr_t address = block->address, end = address + (uintptr_t)stop * STORE_PAGE;
   if (!store_batch_begin(STORE_BATCH_NS)) return false;
   bool good = true, over = false;
-  uintptr_t at = address, last;
+  uintptr_t at = address + (uintptr_t)begin * STORE_PAGE, last;
   for (; good && !over && store_batch_of_store(at, end, &at, &last); at = last) {
     if (last - at > (uintptr_t)STORE_CHUNK * STORE_PAGE) last = at + (uintptr_t)STORE_CHUNK * STORE_PAGE;
     const unsigned from = (unsigned)((at - address) / STORE_PAGE),

@@ -65,9 +65,9 @@ int64_t store_block_fault_ns(void);
 
 /* Makes [begin, end) of the block plain memory with the bytes it has. */
 bool store_block_unmap(int file, unsigned begin, unsigned end);
-/* As much of it as a batch of its own allows. False if it cannot be; `*done`: all, but for what the program
+/* As much of them as a batch of its own allows. False if it cannot be; `*done`: all, but for what the program
  * has protected. */
-bool store_block_unmap_some(int file, bool* done);
+bool store_block_unmap_some(int file, unsigned begin, unsigned end, bool* done);
 /* Makes it plain memory that is zero, of which the file has nothing. Inside malloc, without a batch: nobody
  * reads or writes there. */
 bool store_block_discard(int file, unsigned begin, unsigned end);

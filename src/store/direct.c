@@ -178,7 +178,7 @@ static void make_private(const store_mapping* it, void* is_undisturbed) {
   store_refuse(SAMEPAGE_STORE_MEMORY_FILE);
   if (fd >= 0) map_anew(it, MAP_SHARED, fd);
   /* Better no memory in the children than memory in common with them. */
-  madvise((void*)it->begin, it->end - it->begin, MADV_DONTFORK);
+  store_call(SYS_madvise, it->begin, it->end - it->begin, MADV_DONTFORK);
 }
 
 /* Without /proc: all that was mapped once. */

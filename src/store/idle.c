@@ -41,19 +41,11 @@ static _Atomic(uintptr_t) watching_frame;
 static _Atomic(int64_t) idle_since, idle_cpu;
 static _Atomic(int64_t) signalled_at; /* when a signal last ended a watch */
 
-/* As the kernel has it. */
-struct action {
-  void (*handler)(int);
-  unsigned long flags;
-  void (*restorer)(void);
-  uint64_t mask;
-};
-
 /* Whether one of the signals ends the wait. */
 static bool interrupts(uint64_t signals, bool restarts) {
   for (int signal = 1; signals; ++signal, signals >>= 1) {
-    struct action action;
-    if (!(signals & 1) || store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t))) continue;
+    struct store_action action;
+    if (!(signals & 1) || !store_get_action(signal, &action)) continue;
     if (action.handler != SIG_DFL && action.handler != SIG_IGN && !(restarts && (action.flags & SA_RESTART)))
       return true;
   }
@@ -62,8 +54,8 @@ static bool interrupts(uint64_t signals, bool restarts) {
 
 /* The kernel keeps signals that are ignored, too, while they are blocked. */
 static bool is_ignored(int signal) {
-  struct action action;
-  if (store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t))) return false;
+  struct store_action action;
+  if (!store_get_action(signal, &action)) return false;
   return action.handler == SIG_IGN ||
          (action.handler == SIG_DFL &&
           (signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT));
@@ -213,10 +205,9 @@ static bool is_first_of_several(void) {
 /* A handler of the program's that libc's call goes on after. */
 static bool some_handler_restarts(void) {
   for (int signal = 1; signal <= 64; ++signal) {
-    struct action action;
+    struct store_action action;
     if (!(LIBCS_SIGNALS >> (signal - 1) & 1) &&
-        store_call(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 &&
-        action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
+        store_get_action(signal, &action) && action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
       return true;
   }
   return false;

@@ -19,7 +19,9 @@ enum {
   IDLE_LEAST_NS = 50 * MS,  /* between passes of an idle process */
   SAVED_S = 5,              /* or, at once, what was left of that in so many seconds before */
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
-  WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed */
+  WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed, */
+  BUSY_SHARE = 8,           /* while the machine is busy, too, 1/8: each pass disturbs some piece of work; */
+  REST_SHARE = 4,           /* and while it is at rest passes may take 1/4 of the budget, of the time */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   LATER_MOST = 8,
   IDLE_CPU_NS = MS / 2, /* a process that has run for less than this since has nothing to give back */
@@ -82,8 +84,8 @@ static int64_t pages_of(size_t bytes) {
 
 /* A page that has become private since was a fault; one that the last pass left so may have its old bytes
  * again. */
-static bool is_little(int64_t faults) {
-  return faults + pages_of(store_statistics.private_after) < pages_of(store_statistics.sealed) / WORTH_SHARE;
+static bool is_little(int64_t faults, int share) {
+  return faults + pages_of(store_statistics.private_after) < pages_of(store_statistics.sealed) / share;
 }
 
 /* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
@@ -93,13 +95,14 @@ static bool busy_pass_is_paid(int64_t now) {
   const int64_t faults = faults_now(), sealed = pages_of(store_statistics.sealed);
   if (faults < 0) return false;
   int64_t pages = faults - atomic_load(&faults_then);
-  if (is_little(pages)) return false;
+  const bool at_rest = store_machine_is_at_rest();
+  if (is_little(pages, at_rest ? WORTH_SHARE : BUSY_SHARE)) return false;
   if (pages > sealed) pages = sealed;
   const int64_t own = pages * atomic_load(&give_back_ns), least = atomic_load(&last_cost);
   const double dearest =
       (double)((own > least ? own : least) + pages * store_block_fault_ns()) / store_config.budget;
   return dearest <= (double)(cpu_now() - atomic_load(&cpu_then)) ||
-         (store_machine_is_at_rest() && dearest <= (double)(now - atomic_load(&passed_at)));
+         (at_rest && dearest * REST_SHARE <= (double)(now - atomic_load(&passed_at)));
 }
 
 int64_t store_pace_next(void) {
@@ -107,7 +110,7 @@ int64_t store_pace_next(void) {
   if (cpu_now() - atomic_load(&cpu_then) <= IDLE_CPU_NS || (!faults && !store_statistics.private_after))
     return atomic_load(&given_up_at);
   const int64_t at = atomic_load(&idle_at), later = atomic_load(&later_at);
-  return is_little(faults) && at < later ? later : at;
+  return is_little(faults, WORTH_SHARE) && at < later ? later : at;
 }
 
 bool store_pace_paid(int64_t now) {

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "store/config.h"
+#include "store/exempt.h"
 #include "store/family.h"
 #include "store/key.h"
 #include "store/pagemap.h"
@@ -93,6 +94,7 @@ static bool write_chunk(int fd, int pagemap, uintptr_t address, unsigned begin, 
   for (unsigned page = 0; page < STORE_CHUNK; ++page) {
     unsigned end = page, hole = 0;
     while (end + hole < STORE_CHUNK && hole <= (only ? 0 : SMALL_HOLE)) {
+      if (store_is_exempt(address + (uintptr_t)(begin + end + hole) * STORE_PAGE)) break;
       if (entries[end + hole] & (STORE_PRESENT | STORE_SWAPPED))
         end += hole + 1, hole = 0;
       else if (end > page)

@@ -179,7 +179,7 @@ static store_progress later_some(uintptr_t address, bool may_publish) {
 
 static store_progress let_go_some(int file) {
   bool done;
-  if (!store_block_unmap_some(file, &done)) return STORE_REFUSED;
+  if (!store_block_unmap_some(file, 0, STORE_PAGES, &done)) return STORE_REFUSED;
   if (done) {
     store_blocks[file].held = 0; /* what is left is not looked at again */
     finish_file(file);

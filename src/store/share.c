@@ -11,11 +11,13 @@
 #include "store/block.h"
 #include "store/config.h"
 #include "store/direct.h"
+#include "store/exempt.h"
 #include "store/family.h"
 #include "store/layers.h"
 #include "store/lock.h"
 #include "store/pace.h"
 #include "store/pass.h"
+#include "store/prctl.h"
 #include "store/publish.h"
 #include "store/seal.h"
 #include "store/statistics.h"
@@ -41,10 +43,11 @@ pid_t store_process(void) {
 void store_process_is_forked(void) {
   const size_t sealed = store_statistics.sealed;
   process = getpid();
+  store_stop_takes(0);
   store_statistics = (samepage_store_stats){.sealed = sealed};
   store_seal_forked();
   store_pass_forked();
-  store_stop_forked();
+  store_prctl_forked();
   store_layers_forked(true);
 }
 
@@ -121,12 +124,49 @@ bool store_give_up(uintptr_t begin, size_t size) {
   return done;
 }
 
-/* ---- on request ---- */
+/* ---- what the program has rules of its own for ---- */
 
 static void nap(void) {
   const struct timespec time = {.tv_nsec = NAP_NS};
   store_call(SYS_nanosleep, &time, NULL);
 }
+
+static void make_plain(uintptr_t begin, uintptr_t end) {
+  unsigned from, to;
+  for (int file = 0; file < store_blocks_end; ++file) {
+    bool good = part_of(&store_blocks[file], begin, end, &from, &to);
+    for (bool done = false; good && !done && store_pages_any(&store_blocks[file].mapped, from, to);)
+      good = store_block_unmap_some(file, from, to, &done);
+  }
+}
+
+void store_exempt(uintptr_t begin, uintptr_t end) {
+  uintptr_t first, last;
+  heap_range_bounds(HEAP_CONSTANT, &first, &last);
+  if (end > last) end = last;
+  if (begin >= end || (process && (store_config.mode == STORE_OFF || getpid() != process))) return;
+  bool plain = false;
+  for (int tries = TRIES; !plain && tries; --tries) {
+    if (tries < TRIES) nap();
+    if (!store_lock()) return;
+    store_direct_end();
+    make_plain(begin, end);
+    plain = !any_is_mapped(begin, end); /* else it stays as it is */
+    const bool noted = !plain || store_exempt_add(begin, end);
+    store_unlock();
+    if (!noted) store_share_no_more();
+  }
+}
+
+void store_share_no_more(void) {
+  const bool locked = store_lock(); /* after a step of another thread */
+  if (locked) store_direct_end();
+  store_config.mode = STORE_OFF;
+  atomic_store(&store_awake, false);
+  if (locked) store_unlock();
+}
+
+/* ---- on request ---- */
 
 static bool make_family(void) {
   uintptr_t begin, end;
@@ -209,7 +249,7 @@ int samepage_reshare(void) {
 static bool unseal_block(int file) {
   if (!store_blocks[file].view) return true;
   for (bool done = false; !done;)
-    if (!store_block_unmap_some(file, &done)) return false;
+    if (!store_block_unmap_some(file, 0, STORE_PAGES, &done)) return false;
   if (store_pages_any(&store_blocks[file].mapped, 0, STORE_PAGES))
     return false; /* what the program has protected */
   store_block_drop(file);

@@ -14,7 +14,11 @@ void store_process_is_forked(void); /* first call of a process; lock held or not
 bool store_discard(uintptr_t begin, size_t size);
 /* The same for what the program gives up, however little that is. Any thread. */
 bool store_give_up(uintptr_t begin, size_t size);
+/* Makes them plain memory, if that can be done, and leaves them alone from here on (exempt.h). Any thread. */
+void store_exempt(uintptr_t begin, uintptr_t end);
 
+/* From here on nothing is shared or given back; what is sealed stays so. */
+void store_share_no_more(void);
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);
 /* By SAMEPAGE_STORE_OFF_FILE. */

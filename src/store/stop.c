@@ -9,22 +9,16 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#include "store/config.h"
-#include "store/direct.h"
-#include "store/lock.h"
-#include "store/share.h"
+#include "store/prctl.h"
 #include "store/system.h"
-#include "store/when.h"
 
 enum {
   THREADS_MOST = 4096,
@@ -32,7 +26,8 @@ enum {
   PATIENCE_NS =
       8000000, /* with a thread that does not stop: no processor, or a system call that cannot be cut */
   NAP_NS = 20000,
-  SIGNALS_MOST = 64, /* at once; what is left another thread may take */
+  FIRST_QUEUED = 32, /* real-time signals, whose order counts */
+  SIGNALS_MOST = 64,
 };
 
 enum { NAMING, STOPPING, STOPPED, FAILED, RESUME };
@@ -164,50 +159,6 @@ static int help(void* unused) {
 
 /* ---- in the caller ---- */
 
-/* Where Yama's ptrace_scope is 1 a process is traced by its ancestors alone, or by one that it names
- * (Documentation/admin-guide/LSM/Yama.rst). What the program has named is known from its own call and named
- * again. */
-static _Atomic(unsigned long) named;
-
-static bool must_be_named(void) {
-  static int scope = -1;
-  char text[8];
-  if (scope < 0)
-    scope = store_read_text("/proc/sys/kernel/yama/ptrace_scope", text, sizeof text) ? atoi(text) : 0;
-  return scope == 1;
-}
-
-/* A sandbox, which libseccomp begins so, may kill for what is done while a thread waits. */
-static void be_quiet(void) {
-  const bool locked = store_lock(); /* after a step of another thread */
-  if (locked) store_direct_end();
-  store_config.mode = STORE_OFF;
-  atomic_store(&store_awake, false);
-  if (locked) store_unlock();
-}
-
-__attribute__((visibility("default"))) int prctl(int option, ...) {
-  unsigned long values[4];
-  va_list list;
-  va_start(list, option);
-  for (int i = 0; i < 4; ++i) values[i] = va_arg(list, unsigned long);
-  va_end(list);
-  const bool is_own = getpid() == store_process(), was_awake = atomic_load(&store_awake);
-  const store_mode mode = store_config.mode;
-  if (is_own && (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)) be_quiet();
-  const long result = store_call(SYS_prctl, option, values[0], values[1], values[2], values[3]);
-  if (result < 0 && is_own && mode != store_config.mode) { /* it was only asked what the kernel can */
-    store_config.mode = mode;
-    atomic_store(&store_awake, was_awake);
-  }
-  if (result == 0 && option == PR_SET_PTRACER && is_own) atomic_store(&named, values[0]);
-  return (int)result;
-}
-
-void store_stop_forked(void) {
-  atomic_store(&named, 0);
-}
-
 static void reap(void) {
   while (store_call(SYS_wait4, helper, NULL, __WALL, NULL) < 0 && errno == EINTR) {
   }
@@ -229,16 +180,16 @@ bool store_stop_others(void) {
   caller = (int)store_call(SYS_gettid);
   stopped_process = (int)getpid();
   snprintf(task_folder, sizeof task_folder, "/proc/%d/task", (int)getpid());
-  const bool is_named = must_be_named();
+  const bool is_named = store_tracer_must_be_named();
   atomic_store(&state, is_named ? NAMING : STOPPING);
   helper = clone(help, stack + STACK, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, NULL);
   if (helper < 0) return false;
   if (is_named) {
-    store_call(SYS_prctl, PR_SET_PTRACER, helper, 0, 0, 0);
+    store_name_tracer(helper);
     set_state(STOPPING);
   }
   const bool says = helper_says();
-  if (is_named) store_call(SYS_prctl, PR_SET_PTRACER, atomic_load(&named), 0, 0, 0);
+  if (is_named) store_name_programs_tracer();
   if (!says) return false;
   if (atomic_load(&state) == STOPPED) return true;
   reap();
@@ -251,11 +202,29 @@ void store_stop_takes(uint64_t signals) {
   atomic_store(&taken, signals);
 }
 
+/* Those that the program handles: one that a thread waits for without a handler (sigwait) stays everybody's,
+ * and what stops or continues a process has done so already. */
+static uint64_t handled(uint64_t signals) {
+  for (int signal = 1; signal < 64; ++signal) {
+    const uint64_t bit = (uint64_t)1 << (signal - 1);
+    struct store_action action;
+    if (!(signals & bit)) continue;
+    if (signal >= FIRST_QUEUED || signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN ||
+        signal == SIGTTOU || !store_get_action(signal, &action) || action.handler == SIG_DFL ||
+        action.handler == SIG_IGN)
+      signals &= ~bit;
+  }
+  return signals;
+}
+
 /* Each becomes this thread's own, with all that the sender said. */
 static void take_signals(void) {
   static siginfo_t infos[SIGNALS_MOST];
   const struct timespec at_once = {0};
-  const uint64_t signals = caller == stopped_process ? atomic_load(&taken) : 0;
+  uint64_t signals = 0;
+  if (caller != stopped_process || !atomic_load(&taken)) return;
+  store_call(SYS_rt_sigpending, &signals, sizeof signals);
+  signals = handled(signals & atomic_load(&taken));
   unsigned count = 0;
   while (signals && count < SIGNALS_MOST &&
          store_call(SYS_rt_sigtimedwait, &signals, &infos[count], &at_once, sizeof signals) > 0)

@@ -11,8 +11,7 @@
 /* False, and all threads run, if any of them did not stop within a few milliseconds or may not be traced. */
 bool store_stop_others(void);
 /* Signals that the process's first thread, when it is the caller, takes as soon as it unblocks them again:
- * those that come for the process meanwhile the kernel would give to whichever thread goes on first. */
+ * those that come for the process meanwhile, and that it has handlers for, the kernel would give to whichever
+ * thread goes on first. 0: none. */
 void store_stop_takes(uint64_t signals);
 void store_resume_others(void);
-/* In a child: nobody is named there (prctl(2), PR_SET_PTRACER). */
-void store_stop_forked(void);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "store/exempt.h"
 #include "store/holder.h"
 #include "store/pages.h"
 #include "store/system.h"
@@ -79,8 +80,12 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
   const bool of_store = strncmp(name, "/memfd:" STORE_FILE_NAME " ", sizeof "/memfd:" STORE_FILE_NAME) == 0;
   if (*name && strncmp(name, "[anon:", 6) != 0 && !of_store) return;
   const uintptr_t first = begin < from ? from : begin;
-  if (survey->has_locked && is_locked(first)) survey->locked = true;
-  add_stretch(survey, first, end > to ? to : end, of_store);
+  const uintptr_t stop = end > to ? to : end;
+  uintptr_t last;
+  for (uintptr_t next = first; store_exempt_skip(next, stop, &next, &last); next = last) {
+    if (survey->has_locked && is_locked(next)) survey->locked = true;
+    add_stretch(survey, next, last, of_store);
+  }
 }
 
 enum { TEXT = 1 << 16 };

@@ -15,7 +15,8 @@ typedef struct {
   bool foreign;    /* /proc is of another PID namespace: its numbers are not this process's */
   size_t address_space; /* bytes */
   unsigned maps;
-  /* Private read-write mappings of no file, or of the store's files, in the range that was asked for. */
+  /* Private read-write mappings of no file, or of the store's files, in the range that was asked for;
+   * without what is exempt (exempt.h). */
   struct {
     uintptr_t begin, end;
     bool of_store;

@@ -29,6 +29,10 @@ void store_restore_signals(uint64_t before) {
   store_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
 }
 
+bool store_get_action(int signal, struct store_action* action) {
+  return store_call(SYS_rt_sigaction, signal, NULL, action, sizeof(uint64_t)) == 0;
+}
+
 bool store_read_text(const char* path, char* text, size_t size) {
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;

@@ -28,5 +28,14 @@ const void* store_map_view(int fd, size_t offset, size_t size);
 uint64_t store_block_signals(void);
 void store_restore_signals(uint64_t before);
 
+/* As the kernel has it. */
+struct store_action {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)(void);
+  uint64_t mask;
+};
+bool store_get_action(int signal, struct store_action* action);
+
 /* The beginning of a small file, as a string that fits; false if it cannot be read or is empty. */
 bool store_read_text(const char* path, char* text, size_t size);

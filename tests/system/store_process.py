@@ -97,6 +97,22 @@ class MemoryGroup:
         """Bytes, once what the last processes left has been given back: page cache that nobody uses is not counted."""
         return int((self.path / ("memory.current" if self.is_two else "memory.usage_in_bytes")).read_text())
 
+    @contextlib.contextmanager
+    def peak_from_here(self):
+        """A function that tells the most bytes since then."""
+        path = self.path / ("memory.peak" if self.is_two else "memory.max_usage_in_bytes")
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("r+"))
+                print("reset" if self.is_two else "0", file=file, flush=True)
+            except OSError as error:
+                pytest.skip(f"this kernel's memory.peak cannot be reset (Linux 6.12): {error}")
+
+            def peak():
+                file.seek(0)
+                return int(file.read())
+            yield peak
+
     def limit(self, size):
         (self.path / ("memory.max" if self.is_two else "memory.limit_in_bytes")).write_text(str(size))
 

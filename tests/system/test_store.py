@@ -118,6 +118,39 @@ print(libc.samepage_reshare(), same(), child(same), libc.samepage_unseal(), same
     assert said == ["0", "True True -1 22 True", "0 True True", "0 True True 0 True"]
 
 
+def test_rules_that_a_program_has_for_memory_are_kept(tmp_path):
+    """Not for children, zero for them, not in a core dump (madvise): set before it is sealed, and after."""
+    said = script(tmp_path, r"""
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+DONTFORK, DONTDUMP, WIPEONFORK = 10, 16, 18
+data = noise()
+start = (ctypes.addressof(ctypes.c_char.from_buffer(data)) + 4095) & ~4095
+offset = start - ctypes.addressof(ctypes.c_char.from_buffer(data))
+was = bytes(data)
+def part(page, of=data): return of[offset + page * 4096:offset + (page + 8) * 4096]
+def rule(page, advice): return libc.madvise(start + page * 4096, 8 * 4096, advice)
+def mapping(page):
+    "Its name, and its flags."
+    for line in open("/proc/self/smaps"):
+        words = line.split()
+        if "-" in words[0]:
+            begin, end = (int(word, 16) for word in words[0].split("-"))
+            name = words[5:]
+        if words[0] == "VmFlags:" and begin <= start + page * 4096 < end: return name, words[1:]
+def has(page, flag):
+    name, flags = mapping(page)
+    return flag in flags and not any("memfd" in word for word in name)
+print(rule(1000, DONTDUMP), rule(2000, WIPEONFORK), rule(2500, DONTFORK), seal()[0], any("memfd" in word for word in mapping(1500)[0]))
+print(has(1000, "dd"), has(2000, "wf"), has(2500, "dc"), data == was)
+print(rule(3000, DONTDUMP), rule(4000, WIPEONFORK), has(3000, "dd"), has(4000, "wf"), data == was)
+dirty(data, 5000)
+print(libc.samepage_reshare(), seal()[0], has(1000, "dd"), has(2000, "wf"), has(3000, "dd"), has(4000, "wf"), data == was)
+print(child(lambda: not any(part(2000)) and not any(part(4000)) and part(3000) == part(3000, was) and part(1000) == part(1000, was)))
+print(libc.samepage_unseal(), has(4000, "wf"), data == was)
+""")
+    assert said == ["0 0 0 0 True", "True True True True", "0 0 True True True", "0 0 True True True True True", "True", "0 True True"]
+
+
 def test_what_is_whole_again_has_its_2_mb_pages_again(tmp_path):
     said = script(tmp_path, r"""
 def huge():

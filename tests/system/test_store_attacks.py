@@ -39,6 +39,13 @@ for line in sys.stdin:
         was = zlib.crc32(data)
         for _ in range(3): libc.samepage_reshare()
         print(statistics()["resealed"], flush=True)
+    elif line == "guess\n":
+        def faults(first):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for page in range(first, first + 100): data[page * 4096] ^= 1
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        print(faults(1000) >= 100, faults(2000) >= 100, flush=True)
+        was = zlib.crc32(data)
     elif line == "published\n":
         libc.samepage_reshare()
         print(statistics()["published"], flush=True)
@@ -61,7 +68,7 @@ for line in sys.stdin:
 class Attacker:
     """Holds a store as a launcher does (src/store/holder.h), and one victim that uses it."""
 
-    def __init__(self, tmp_path, control=CONTROL, seals=SHRINK | GROW | SEAL, at=None, reseal="on"):
+    def __init__(self, tmp_path, control=CONTROL, seals=SHRINK | GROW | SEAL, at=None, reseal="on", store="manual"):
         self.files = []
         first = 700
         for number in range(FILES + 1):
@@ -76,7 +83,7 @@ class Attacker:
         at = at or f"{VERSION}:{os.getpid()}:{first}:{FILES}"
         self.victim = subprocess.Popen([PYTHON, "-c", PRELUDE + VICTIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, text=True,
-                                       env=environment(tmp_path, SAMEPAGE_STORE="manual", SAMEPAGE_STORE_AT=at,
+                                       env=environment(tmp_path, SAMEPAGE_STORE=store, SAMEPAGE_STORE_AT=at,
                                                        SAMEPAGE_RESEAL=reseal))
         self.data = int(self.victim.stdout.readline())
         self.block = self.data // BLOCK * BLOCK
@@ -168,6 +175,22 @@ def test_an_equal_file_that_another_published_is_used(attack):
     attacker.entry(1, attacker.block, PUBLISHED)
     assert attacker.ask("seal") == ["0"]
     assert int(attacker.ask("found")[0]) > 1 << 20
+    attacker.end()
+
+
+@pytest.mark.parametrize("store, tells", [("manual", ["True", "False"]), ("off", ["False", "False"])])
+def test_a_first_write_tells_what_a_relative_published_unless_the_store_is_off(attack, store, tells):
+    """The channel that remains: whoever has guessed bytes needs a fault for his own copy of them. Of pages 1000 to 1099 the
+    relative has what this process has, of 2000 to 2099 not."""
+    relatives = bytearray(NOISE)
+    for page in range(2000, 2102):
+        relatives[page * 4096] ^= 2
+    attacker = attack(store=store)
+    attacker.fill(1, data=relatives)
+    fcntl.fcntl(attacker.files[1], ADD_SEALS, ALL)
+    attacker.entry(1, attacker.block, PUBLISHED)
+    attacker.ask("seal")
+    assert attacker.ask("guess") == tells
     attacker.end()
 
 

@@ -1,5 +1,6 @@
 """samepage run --join: jobs that were started apart share one store; none of them depends on another."""
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -197,6 +198,25 @@ def test_a_holder_that_does_not_answer_is_not_waited_for(jobs):
     finally:
         os.kill(one.launcher.pid, signal.SIGCONT)
     one.end()
+
+
+def in_a_user_namespace_of_its_own():
+    uid = os.getuid()
+    if ctypes.CDLL(None).unshare(0x10000000) != 0:  # CLONE_NEWUSER
+        raise OSError("no user namespaces here")
+    pathlib.Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+
+
+def test_jobs_of_two_user_namespaces_keep_apart(jobs):
+    one = jobs()
+    try:
+        two = jobs(enter=in_a_user_namespace_of_its_own)
+    except subprocess.SubprocessError:
+        pytest.skip("no user namespace can be made here")
+    assert "first" in one.first and "first" in two.first
+    wait_until(lambda: one.shares() and two.shares())
+    assert not one.files() & two.files()
+    assert one.end() == two.end() != ""
 
 
 # ---- who is charged

@@ -8,8 +8,8 @@ import tempfile
 
 import pytest
 
-from samepage_run import BUILD, SAMEPAGE, wait_until
-from store_process import environment, memory_group, script
+from samepage_run import BUILD, PYTHON, SAMEPAGE, wait_until
+from store_process import PRELUDE, environment, memory_group, script
 
 MB = 1 << 20
 
@@ -69,6 +69,32 @@ def test_three_copies_take_little_more_than_one(open_folder):
     with memory_group("copies") as group:
         plain, _ = measured(group, open_folder, 3, 80, 1 << 40, "--no-store")
     assert plain > 2 * one                                    # shows that something had to be shared
+
+
+def test_copies_that_settle_at_once_need_little_more_memory_while_they_seal(tmp_path):
+    go, seen = tmp_path / "go", tmp_path / "seen"
+    with memory_group("peak") as group:
+        process = subprocess.Popen([SAMEPAGE, "run", "-q", "-n", "3", "--", PYTHON, "-c", PRELUDE + r"""
+data = b"".join(noise(n, 1 << 20) for n in range(96))
+def wait_for(file):
+    while not os.path.exists(file): time.sleep(0.001)
+print("ready", flush=True)
+wait_for(sys.argv[1])
+print(libc.samepage_seal(), flush=True)
+wait_for(sys.argv[2])
+""", str(go), str(seen)], env=environment(tmp_path, SAMEPAGE_STORE="manual"), stdout=subprocess.PIPE, text=True, preexec_fn=group.join)
+        try:
+            assert all("ready" in process.stdout.readline() for _ in range(3))
+            with group.peak_from_here() as peak:
+                before = group.used()
+                go.touch()
+                assert all(" 0" in process.stdout.readline() for _ in range(3))
+                assert peak() <= before + 64 * MB and group.used() < before - 150 * MB
+            seen.touch()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("nap", [0.02, 0.3])
