@@ -21,14 +21,14 @@ enum {
   LITTLE = 64,              /* pages; a pass that gives back fewer was hardly worth it */
   WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed, */
   BUSY_SHARE = 8,           /* while the machine is busy, too, 1/8: each pass disturbs some piece of work; */
-  REST_SHARE = 4,           /* and while it is at rest passes may take 1/4 of the budget, of the time */
+  REST_SHARE = 4,           /* and while it is at rest such passes take 1/4 of the budget, of the time */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   LATER_MOST = 8,
   IDLE_CPU_NS = MS / 2, /* a process that has run for less than this since has nothing to give back */
 };
 
 /* Passes of an idle process take at most so many times its budget, of the time. */
-static const double kIdleShare = 2.5;
+static const double kIdleShare = 3;
 
 /* So little is what the next request needs first, as a rule: it is given back so long after the last pass, up
  * to LATER_MOST times as long after such as brought little. */
