@@ -46,8 +46,12 @@ __attribute__((visibility("default"))) int madvise(void* begin, size_t size, int
   const bool is_ours = at % STORE_PAGE == 0 && heap_is_constant(begin);
   if (is_ours && sets_rules(advice)) {
     const int saved = errno;
-    store_exempt(at, at + pages);
+    const bool plain = store_exempt(at, at + pages);
     errno = saved;
+    if (!plain && advice == MADV_GUARD_INSTALL) { /* the store would read there */
+      errno = EAGAIN;
+      return -1;
+    }
   }
   if (!is_ours || !gives_up(advice)) return (int)store_call(SYS_madvise, begin, size, advice);
   if (store_give_up(at, pages) || make_zero(at, pages)) {

@@ -25,7 +25,7 @@ enum {
   MAPS_MARGIN = 4096,               /* mappings; one batch makes fewer */
   SPLITS_MOST = 8192,               /* mappings that purging may cost */
   ADDRESS_SPACE_MARGIN = 256 << 20, /* bytes */
-  LEAST_SHARE = 4, /* of its time a batch lasts at least, that something be done */
+  LEAST_SHARE = 4,                  /* of its time a batch lasts at least, that something be done */
 };
 
 static store_survey survey;

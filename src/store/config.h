@@ -7,9 +7,10 @@ typedef enum { STORE_AUTO, STORE_MANUAL, STORE_OFF } store_mode;
 
 typedef struct {
   store_mode mode;
+  bool is_known;          /* the constructor has run */
   bool reshare;           /* passes by themselves */
   bool layers;            /* pages that changed alike are published again */
-  double budget;          /* part of its CPU time, 0…1; of the time while the machine is at rest */
+  double budget;          /* part of its CPU time, 0…1 */
   size_t minimum;         /* bytes of constants */
   const char* holder;     /* holder.h; or NULL */
   bool joined;            /* it is shared by jobs that come at any time */

@@ -2,9 +2,7 @@
 
 enum { PARTS = 256 };
 
-static struct {
-  uintptr_t begin, end;
-} parts[PARTS];
+static struct { uintptr_t begin, end; } parts[PARTS];
 static unsigned part_count;
 
 bool store_exempt_add(uintptr_t begin, uintptr_t end) {

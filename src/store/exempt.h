@@ -1,6 +1,6 @@
 /* Parts of the constants for which the program has given the kernel rules of its own (madvise(2): not for its
- * children, zero for them, not in a core dump), which no mapping of a file in their place would keep. They are
- * plain memory for good, and are not published. Under the store's lock. */
+ * children, zero for them, not in a core dump, guards), which no mapping of a file in their place would keep.
+ * They are plain memory for good, and are not published. Under the store's lock. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

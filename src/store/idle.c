@@ -206,8 +206,8 @@ static bool is_first_of_several(void) {
 static bool some_handler_restarts(void) {
   for (int signal = 1; signal <= 64; ++signal) {
     struct store_action action;
-    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) &&
-        store_get_action(signal, &action) && action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
+    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) && store_get_action(signal, &action) &&
+        action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
       return true;
   }
   return false;

@@ -27,7 +27,8 @@ size_t store_later_own(void) {
   const int pagemap = store_pagemap_open();
   for (uintptr_t at = begin; pagemap >= 0 && at < end && store_pagemap_read(pagemap, at, entries);
        at += (uintptr_t)STORE_CHUNK * STORE_PAGE)
-    for (unsigned i = 0; i < STORE_CHUNK; ++i) pages += store_is_own(entries[i]) && !store_is_exempt(at + (uintptr_t)i * STORE_PAGE);
+    for (unsigned i = 0; i < STORE_CHUNK; ++i)
+      pages += store_is_own(entries[i]) && !store_is_exempt(at + (uintptr_t)i * STORE_PAGE);
   if (pagemap >= 0) store_call(SYS_close, pagemap);
   return pages * STORE_PAGE;
 }

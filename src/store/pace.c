@@ -22,13 +22,11 @@ enum {
   WORTH_SHARE = 32,         /* what it may have in private for a while: 1/32 of what is sealed, */
   BUSY_SHARE = 8,           /* while the machine is busy, too, 1/8: each pass disturbs some piece of work; */
   REST_SHARE = 4,           /* and while it is at rest such passes take 1/4 of the budget, of the time */
+  IDLE_SHARE = 3,           /* passes of an idle process take at most so many times its budget, of the time */
   SLOWEST = 64,             /* times slower, at most, after passes that brought little */
   LATER_MOST = 8,
   IDLE_CPU_NS = MS / 2, /* a process that has run for less than this since has nothing to give back */
 };
-
-/* Passes of an idle process take at most so many times its budget, of the time. */
-static const double kIdleShare = 3;
 
 /* So little is what the next request needs first, as a rule: it is given back so long after the last pass, up
  * to LATER_MOST times as long after such as brought little. */
@@ -89,8 +87,8 @@ static bool is_little(int64_t faults, int share) {
 }
 
 /* Of a process that works a pass, with the faults that it may cause, takes no more than its share of the CPU
- * time since the last one; of the time, while the machine is at rest. It is made when there is something to
- * be won: each disturbs some piece of work. */
+ * time since the last one, or some of the time, while the machine is at rest. It is made when there is
+ * something to be won: each disturbs some piece of work. */
 static bool busy_pass_is_paid(int64_t now) {
   const int64_t faults = faults_now(), sealed = pages_of(store_statistics.sealed);
   if (faults < 0) return false;
@@ -130,7 +128,7 @@ static int64_t pay(int64_t now, int64_t cost) {
   const int64_t saved = now - SAVED_S * INT64_C(1000000000);
   if (paid_to < saved) paid_to = saved;
   if (paid_to > now) paid_to = now;
-  return paid_to += (int64_t)((double)cost / (kIdleShare * store_config.budget));
+  return paid_to += (int64_t)((double)cost / (IDLE_SHARE * store_config.budget));
 }
 
 void store_pace_sealed(void) {

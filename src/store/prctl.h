@@ -1,4 +1,5 @@
-/* prctl(2) through libc: the store notices when a program confines itself, and whom it names as its tracer. */
+/* prctl(2) through libc: the store notices when a program confines itself, and whom it names as its tracer.
+ */
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>

@@ -65,8 +65,9 @@ static bool part_of(const store_block* block, uintptr_t begin, uintptr_t end, un
 static bool discard_range(uintptr_t begin, uintptr_t end) {
   unsigned from, to;
   bool done = true;
-  for (int file = 0; done && file < store_blocks_end; ++file)
-    if (part_of(&store_blocks[file], begin, end, &from, &to)) done = store_block_discard(file, from, to);
+  for (uintptr_t next = begin, last; done && store_exempt_skip(next, end, &next, &last); next = last)
+    for (int file = 0; done && file < store_blocks_end; ++file)
+      if (part_of(&store_blocks[file], next, last, &from, &to)) done = store_block_discard(file, from, to);
   return done;
 }
 
@@ -131,39 +132,48 @@ static void nap(void) {
   store_call(SYS_nanosleep, &time, NULL);
 }
 
-static void make_plain(uintptr_t begin, uintptr_t end) {
+/* In one batch. False if it was refused; `*done`: no more can be made so. */
+static bool make_plain_some(uintptr_t begin, uintptr_t end, bool* done) {
   unsigned from, to;
-  for (int file = 0; file < store_blocks_end; ++file) {
-    bool good = part_of(&store_blocks[file], begin, end, &from, &to);
-    for (bool done = false; good && !done && store_pages_any(&store_blocks[file].mapped, from, to);)
-      good = store_block_unmap_some(file, from, to, &done);
-  }
+  *done = true;
+  for (int file = 0; *done && file < store_blocks_end; ++file)
+    if (part_of(&store_blocks[file], begin, end, &from, &to) &&
+        store_pages_any(&store_blocks[file].mapped, from, to) &&
+        !store_block_unmap_some(file, from, to, done))
+      return *done = false;
+  return true;
 }
 
-void store_exempt(uintptr_t begin, uintptr_t end) {
-  uintptr_t first, last;
-  heap_range_bounds(HEAP_CONSTANT, &first, &last);
-  if (end > last) end = last;
-  if (begin >= end || (process && (store_config.mode == STORE_OFF || getpid() != process))) return;
-  bool plain = false;
-  for (int tries = TRIES; !plain && tries; --tries) {
-    if (tries < TRIES) nap();
-    if (!store_lock()) return;
-    store_direct_end();
-    make_plain(begin, end);
-    plain = !any_is_mapped(begin, end); /* else it stays as it is */
-    const bool noted = !plain || store_exempt_add(begin, end);
-    store_unlock();
-    if (!noted) store_share_no_more();
-  }
+static void share_no_more(void) {
+  store_config.mode = STORE_OFF;
+  atomic_store(&store_awake, false);
 }
 
 void store_share_no_more(void) {
   const bool locked = store_lock(); /* after a step of another thread */
   if (locked) store_direct_end();
-  store_config.mode = STORE_OFF;
-  atomic_store(&store_awake, false);
+  share_no_more();
   if (locked) store_unlock();
+}
+
+bool store_exempt(uintptr_t begin, uintptr_t end) {
+  uintptr_t first, last;
+  heap_range_bounds(HEAP_CONSTANT, &first, &last);
+  if (end > last) end = last;
+  if (begin >= end) return true;
+  if (store_config.is_known && (store_config.mode == STORE_OFF || getpid() != process))
+    return !any_is_mapped(begin, end);
+  bool done = false, plain = false;
+  for (int tries = TRIES; !done && tries;) {
+    if (!store_lock()) return false;
+    store_direct_end();
+    if (!make_plain_some(begin, end, &done)) --tries;
+    plain = done && !any_is_mapped(begin, end); /* else the program has protected it: it stays as it is */
+    if (plain && !store_exempt_add(begin, end)) share_no_more();
+    store_unlock();
+    if (!done) nap();
+  }
+  return plain;
 }
 
 /* ---- on request ---- */
@@ -178,7 +188,7 @@ static bool make_family(void) {
 static store_progress seal_locked(void) {
   store_lock();
   store_progress progress = STORE_REFUSED;
-  if (getpid() == process && make_family()) {
+  if (store_config.mode != STORE_OFF && getpid() == process && make_family()) {
     if (store_config.mode == STORE_AUTO) atomic_store(&store_awake, true);
     progress = store_seal_some(true);
   }
@@ -232,7 +242,7 @@ int samepage_reshare(void) {
   bool done = false, refused = false;
   for (int tries = TRIES; !done && tries; tries -= refused) {
     store_lock();
-    if (getpid() == process) {
+    if (store_config.mode != STORE_OFF && getpid() == process) {
       if (!store_pass_under_way()) store_pace_pass_begins();
       const store_pass* pass = store_pass_some(true, STORE_BATCH_NS);
       done = pass->done, refused = pass->refused;

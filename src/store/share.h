@@ -14,8 +14,9 @@ void store_process_is_forked(void); /* first call of a process; lock held or not
 bool store_discard(uintptr_t begin, size_t size);
 /* The same for what the program gives up, however little that is. Any thread. */
 bool store_give_up(uintptr_t begin, size_t size);
-/* Makes them plain memory, if that can be done, and leaves them alone from here on (exempt.h). Any thread. */
-void store_exempt(uintptr_t begin, uintptr_t end);
+/* Makes them plain memory, and leaves them alone from here on (exempt.h). False if that cannot be done: they
+ * stay as they are. Any thread. */
+bool store_exempt(uintptr_t begin, uintptr_t end);
 
 /* From here on nothing is shared or given back; what is sealed stays so. */
 void store_share_no_more(void);

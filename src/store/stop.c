@@ -27,7 +27,6 @@ enum {
       8000000, /* with a thread that does not stop: no processor, or a system call that cannot be cut */
   NAP_NS = 20000,
   FIRST_QUEUED = 32, /* real-time signals, whose order counts */
-  SIGNALS_MOST = 64,
 };
 
 enum { NAMING, STOPPING, STOPPED, FAILED, RESUME };
@@ -147,12 +146,11 @@ static int help(void* unused) {
   bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
   if (bare(SYS_getppid, 0, 0, 0, 0) != stopped_process) bare(SYS_exit, 0, 0, 0, 0); /* it has died already */
   while (atomic_load(&state) == NAMING) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, NAMING, 0);
-  const bool all = stop_all();
-  if (all) set_state(STOPPED);
-  while (all && atomic_load(&state) == STOPPED) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, STOPPED, 0);
+  const int found = stop_all() ? STOPPED : FAILED;
+  set_state(found);
+  while (atomic_load(&state) == found) bare(SYS_futex, (long)&state, FUTEX_WAIT_PRIVATE, found, 0);
   for (unsigned i = 0; i < thread_count; ++i)
     if (threads[i].signal >= 0) bare(SYS_ptrace, PTRACE_DETACH, threads[i].tid, 0, threads[i].signal);
-  if (!all) set_state(FAILED);
   bare(SYS_exit, 0, 0, 0, 0); /* lets go of those that have not stopped */
   return 0;
 }
@@ -192,7 +190,7 @@ bool store_stop_others(void) {
   if (is_named) store_name_programs_tracer();
   if (!says) return false;
   if (atomic_load(&state) == STOPPED) return true;
-  reap();
+  store_resume_others();
   return false;
 }
 
@@ -205,30 +203,28 @@ void store_stop_takes(uint64_t signals) {
 /* Those that the program handles: one that a thread waits for without a handler (sigwait) stays everybody's,
  * and what stops or continues a process has done so already. */
 static uint64_t handled(uint64_t signals) {
-  for (int signal = 1; signal < 64; ++signal) {
+  for (int signal = 1; signal < FIRST_QUEUED; ++signal) {
     const uint64_t bit = (uint64_t)1 << (signal - 1);
     struct store_action action;
-    if (!(signals & bit)) continue;
-    if (signal >= FIRST_QUEUED || signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN ||
-        signal == SIGTTOU || !store_get_action(signal, &action) || action.handler == SIG_DFL ||
-        action.handler == SIG_IGN)
+    if ((signals & bit) &&
+        (signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU ||
+         !store_get_action(signal, &action) || action.handler == SIG_DFL || action.handler == SIG_IGN))
       signals &= ~bit;
   }
-  return signals;
+  return signals & (((uint64_t)1 << (FIRST_QUEUED - 1)) - 1);
 }
 
 /* Each becomes this thread's own, with all that the sender said. */
 static void take_signals(void) {
-  static siginfo_t infos[SIGNALS_MOST];
+  static siginfo_t infos[FIRST_QUEUED];
   const struct timespec at_once = {0};
   uint64_t signals = 0;
   if (caller != stopped_process || !atomic_load(&taken)) return;
   store_call(SYS_rt_sigpending, &signals, sizeof signals);
   signals = handled(signals & atomic_load(&taken));
   unsigned count = 0;
-  while (signals && count < SIGNALS_MOST &&
-         store_call(SYS_rt_sigtimedwait, &signals, &infos[count], &at_once, sizeof signals) > 0)
-    ++count;
+  while (signals && store_call(SYS_rt_sigtimedwait, &signals, &infos[count], &at_once, sizeof signals) > 0)
+    signals &= ~((uint64_t)1 << (infos[count++].si_signo - 1)); /* of two the second stays the process's */
   for (unsigned i = 0; i < count; ++i)
     store_call(SYS_rt_tgsigqueueinfo, stopped_process, caller, infos[i].si_signo, &infos[i]);
 }

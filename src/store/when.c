@@ -491,6 +491,7 @@ __attribute__((constructor)) static void start(void) {
                                .tick = on_tick,
                                .grown = grown,
                                .may_purge = may_purge};
+  store_config.is_known = true;
   if (getauxval(AT_SECURE)) return;
   store_config_read();
   if (store_config.mode == STORE_OFF) return;
