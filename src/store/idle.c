@@ -45,8 +45,7 @@ static _Atomic(int64_t) signalled_at; /* when a signal last ended a watch */
 static bool interrupts(uint64_t signals, bool restarts) {
   for (int signal = 1; signals; ++signal, signals >>= 1) {
     struct store_action action;
-    if (!(signals & 1) || !store_get_action(signal, &action)) continue;
-    if (action.handler != SIG_DFL && action.handler != SIG_IGN && !(restarts && (action.flags & SA_RESTART)))
+    if ((signals & 1) && store_get_handler(signal, &action) && !(restarts && (action.flags & SA_RESTART)))
       return true;
   }
   return false;
@@ -206,8 +205,8 @@ static bool is_first_of_several(void) {
 static bool some_handler_restarts(void) {
   for (int signal = 1; signal <= 64; ++signal) {
     struct store_action action;
-    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) && store_get_action(signal, &action) &&
-        action.handler != SIG_DFL && action.handler != SIG_IGN && (action.flags & SA_RESTART))
+    if (!(LIBCS_SIGNALS >> (signal - 1) & 1) && store_get_handler(signal, &action) &&
+        (action.flags & SA_RESTART))
       return true;
   }
   return false;

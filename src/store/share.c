@@ -270,8 +270,7 @@ static bool unseal_block(int file) {
 bool store_turn_off(void) {
   bool good = true;
   store_lock();
-  store_config.mode = STORE_OFF;
-  atomic_store(&store_awake, false);
+  share_no_more();
   if (getpid() == process) store_direct_end(), store_layers_give_up(), store_publish_give_up();
   for (int file = 0; file < store_blocks_end; ++file)
     if (!unseal_block(file)) good = false;

@@ -206,9 +206,8 @@ static uint64_t handled(uint64_t signals) {
   for (int signal = 1; signal < FIRST_QUEUED; ++signal) {
     const uint64_t bit = (uint64_t)1 << (signal - 1);
     struct store_action action;
-    if ((signals & bit) &&
-        (signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU ||
-         !store_get_action(signal, &action) || action.handler == SIG_DFL || action.handler == SIG_IGN))
+    if ((signals & bit) && (signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN ||
+                            signal == SIGTTOU || !store_get_handler(signal, &action)))
       signals &= ~bit;
   }
   return signals & (((uint64_t)1 << (FIRST_QUEUED - 1)) - 1);

@@ -33,6 +33,10 @@ bool store_get_action(int signal, struct store_action* action) {
   return store_call(SYS_rt_sigaction, signal, NULL, action, sizeof(uint64_t)) == 0;
 }
 
+bool store_get_handler(int signal, struct store_action* action) {
+  return store_get_action(signal, action) && action->handler != SIG_DFL && action->handler != SIG_IGN;
+}
+
 bool store_read_text(const char* path, char* text, size_t size) {
   const int fd = (int)store_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;

@@ -36,6 +36,8 @@ struct store_action {
   uint64_t mask;
 };
 bool store_get_action(int signal, struct store_action* action);
+/* The same; false also where it is ignored or has its default: the program has no handler. */
+bool store_get_handler(int signal, struct store_action* action);
 
 /* The beginning of a small file, as a string that fits; false if it cannot be read or is empty. */
 bool store_read_text(const char* path, char* text, size_t size);

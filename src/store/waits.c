@@ -391,9 +391,8 @@ static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage,
   if (!awake() || (options & WNOHANG)) return false;
   pid_t found = 0;
   const struct children children = {pid, options, status, usage, &found};
-  struct sigaction action; /* a handler in another thread might take the child */
-  const bool has_handler =
-      sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+  struct store_action action; /* a handler in another thread might take the child */
+  const bool has_handler = store_get_handler(SIGCHLD, &action);
   const bool goes_on =
       store_idle(a_child_has_ended, &children, STORE_RESTARTS | (has_handler ? STORE_CLOSED : 0));
   *result = found ? found : -1;

@@ -21,7 +21,7 @@ APART = {"apart": {}, "apart, 2 MB pages": HUGE}
 # have touched, and freed, as much a moment before. 2 MB pages cost less to free than small ones.
 STORE = {"store": {}, "store, free memory at hand": {"BENCH_STORE_AT_HAND": "1"}, "store, 2 MB pages": HUGE}
 ROWS = [*APART, *STORE, *PACES]
-LIMITS = {"store": "small", "store, 2 MB pages": "huge"}
+LIMITS = {"store": "small", "store, 2 MB pages": "huge"}  # rows beside which the machine's own is shown: the copies' pages
 STORE_PATIENCE = 10  # seconds; what it has not shared by then it will not
 
 
