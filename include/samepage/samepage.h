@@ -73,7 +73,9 @@ SAMEPAGE_API int samepage_seal(void);
  * into such memory under way at its first fork nor buffers of it registered with the kernel (O_DIRECT,
  * io_uring), and must leave its high descriptors open: its children might miss memory otherwise. What it has
  * locked is not locked after it, and such memory has no 2 MB pages. SAMEPAGE_NOTHING_DONE: it has relatives
- * already, there are no memory files, or a limit (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. */
+ * already, its launcher was told --join or --layout fixed, there are no memory files, or a limit
+ * (RLIMIT_DATA, vm.overcommit_memory=2) stands against it. Ends also where the process asks about a sandbox
+ * (PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS). */
 SAMEPAGE_API int samepage_allocate_in_store(void);
 
 /* Gives back every page of the shared constants that was written and holds its old bytes again. Some 2 to 4
@@ -86,8 +88,9 @@ SAMEPAGE_API int samepage_unseal(void);
 
 /* Why the store left something as it was. */
 typedef enum {
-  SAMEPAGE_STORE_OFF,           /* SAMEPAGE_STORE=off, or samepage_unseal() */
-  SAMEPAGE_STORE_ALONE,         /* nobody to share with; not counted in this version */
+  SAMEPAGE_STORE_OFF,           /* SAMEPAGE_STORE=off, or turned off since; also after one of the next two */
+  SAMEPAGE_STORE_SANDBOX,       /* the process has confined itself (prctl, seccomp): no more since then */
+  SAMEPAGE_STORE_RULES,         /* the program has rules (madvise) for too many parts: no more since then */
   SAMEPAGE_STORE_SMALL,         /* samepage_seal() found no constants */
   SAMEPAGE_STORE_THREADS,       /* other threads could not be stopped */
   SAMEPAGE_STORE_PINNED,        /* memory is pinned for the kernel or a device (VmPin) */
@@ -126,7 +129,8 @@ typedef struct {
   unsigned long faults_caused; /* pages given back that were written again */
   double seal_seconds;         /* CPU time of sealing */
   double pass_seconds;         /* CPU time of passes */
-  double longest_pause;        /* of any thread, other than in samepage_seal() and its like */
+  double
+      longest_pause; /* for which it held up a thread at once; not who calls samepage_seal() and its like */
   unsigned long reasons[SAMEPAGE_STORE_REASONS]; /* how often each kept the store from something */
 } samepage_store_stats;
 

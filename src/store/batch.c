@@ -89,6 +89,7 @@ static bool is_undisturbed(void) {
     if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
   }
   if (!store_survey_maps(&survey, begin, end)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
+  if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
   if (survey.maps < maps_allowed() / 4) splits = 0;
   if (survey.locked) return store_refuse(SAMEPAGE_STORE_LOCKED);
   if (survey.async_io) return store_refuse(SAMEPAGE_STORE_ASYNC_IO);
@@ -136,8 +137,7 @@ void store_batch_end(void) {
   store_batch_drop_now();
   if (stopped) store_resume_others();
   stopped = false;
-  const double pause = (double)(store_now_ns() - began) * 1e-9;
-  if (pause > store_statistics.longest_pause) store_statistics.longest_pause = pause;
+  store_paused_since(began);
 }
 
 enum { PLAIN = 1, OF_STORE = 2 };

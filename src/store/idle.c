@@ -219,6 +219,9 @@ static bool may_watch(int flags) {
 
 /* A handler may have jumped out of the watch that its thread was in: then it is entered from further up. */
 static bool begin_watch(void) {
+  stack_t signal_stack; /* a small one, perhaps */
+  if (store_call(SYS_sigaltstack, NULL, &signal_stack) == 0 && (signal_stack.ss_flags & SS_ONSTACK))
+    return false;
   const bool took_over = atomic_load(&watching_process) == store_process() && !store_is_watched();
   pid_t other = took_over ? store_process() : atomic_load(&watching_process);
   if ((!took_over && other == store_process()) ||

@@ -144,16 +144,32 @@ static bool make_plain_some(uintptr_t begin, uintptr_t end, bool* done) {
   return true;
 }
 
+static bool unsealing; /* asked for by a file, and not all could be undone so far */
+
 static void share_no_more(void) {
+  unsealing = false;
   store_config.mode = STORE_OFF;
   atomic_store(&store_awake, false);
 }
 
-void store_share_no_more(void) {
+/* To the file as well: later it may not be possible. */
+static void count(samepage_store_reason why, unsigned long more) {
+  store_statistics.reasons[why] += more;
+  store_statistics_write(store_config.statistics, true);
+}
+
+void store_share_no_more(samepage_store_reason why) {
   const bool locked = store_lock(); /* after a step of another thread */
-  if (locked) store_direct_end();
+  if (locked) store_direct_end(), count(why, store_config.mode != STORE_OFF);
   share_no_more();
   if (locked) store_unlock();
+}
+
+void store_share_again(samepage_store_reason why, store_mode mode, bool awake) {
+  const bool locked = store_lock();
+  store_config.mode = mode;
+  atomic_store(&store_awake, awake);
+  if (locked) count(why, mode == STORE_OFF ? 0 : -1UL), store_unlock();
 }
 
 bool store_exempt(uintptr_t begin, uintptr_t end) {
@@ -169,7 +185,7 @@ bool store_exempt(uintptr_t begin, uintptr_t end) {
     store_direct_end();
     if (!make_plain_some(begin, end, &done)) --tries;
     plain = done && !any_is_mapped(begin, end); /* else the program has protected it: it stays as it is */
-    if (plain && !store_exempt_add(begin, end)) share_no_more();
+    if (plain && !store_exempt_add(begin, end)) count(SAMEPAGE_STORE_RULES, 1), share_no_more();
     store_unlock();
     if (!done) nap();
   }
@@ -269,18 +285,24 @@ static bool unseal_block(int file) {
 
 bool store_turn_off(void) {
   bool good = true;
-  store_lock();
+  if (!store_lock()) return false;
+  const bool was_on = store_config.mode != STORE_OFF;
   share_no_more();
   if (getpid() == process) store_direct_end(), store_layers_give_up(), store_publish_give_up();
-  for (int file = 0; file < store_blocks_end; ++file)
-    if (!unseal_block(file)) good = false;
+  for (int file = 0, tries = TRIES; file < store_blocks_end; ++file) {
+    bool undone;
+    while (!(undone = unseal_block(file)) && --tries > 0) nap();
+    good = good && undone;
+  }
+  count(SAMEPAGE_STORE_OFF, was_on);
   store_unlock();
   return good;
 }
 
 void store_turn_off_if_asked(void) {
-  if (store_config.mode != STORE_OFF && store_config.off_file && access(store_config.off_file, F_OK) == 0)
-    store_turn_off();
+  if (getpid() == process && store_config.off_file && (store_config.mode != STORE_OFF || unsealing) &&
+      access(store_config.off_file, F_OK) == 0)
+    unsealing = !store_turn_off();
 }
 
 int samepage_unseal(void) {

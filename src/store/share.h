@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "samepage/samepage.h"
+#include "store/config.h"
+
 /* The process that this state belongs to. A child of vfork shares the memory and is another. */
 pid_t store_process(void);
 void store_process_is_forked(void); /* first call of a process; lock held or not needed */
@@ -18,8 +21,10 @@ bool store_give_up(uintptr_t begin, size_t size);
  * stay as they are. Any thread. */
 bool store_exempt(uintptr_t begin, uintptr_t end);
 
-/* From here on nothing is shared or given back; what is sealed stays so. */
-void store_share_no_more(void);
+/* From here on nothing is shared or given back; what is sealed stays so. The statistics say why. */
+void store_share_no_more(samepage_store_reason why);
+/* It came to nothing: as before it, `mode` and `awake`. */
+void store_share_again(samepage_store_reason why, store_mode mode, bool awake);
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);
 /* By SAMEPAGE_STORE_OFF_FILE. */

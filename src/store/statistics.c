@@ -17,7 +17,8 @@ samepage_store_stats store_statistics;
 
 static const char* const kNames[SAMEPAGE_STORE_REASONS] = {
     [SAMEPAGE_STORE_OFF] = "off",
-    [SAMEPAGE_STORE_ALONE] = "alone",
+    [SAMEPAGE_STORE_SANDBOX] = "sandbox",
+    [SAMEPAGE_STORE_RULES] = "rules",
     [SAMEPAGE_STORE_SMALL] = "small",
     [SAMEPAGE_STORE_THREADS] = "threads",
     [SAMEPAGE_STORE_PINNED] = "pinned",
@@ -42,6 +43,11 @@ const char* samepage_store_reason_name(int reason) {
 bool store_refuse(samepage_store_reason reason) {
   ++store_statistics.reasons[reason];
   return false;
+}
+
+void store_paused_since(int64_t began) {
+  const double pause = (double)(store_now_ns() - began) * 1e-9;
+  if (pause > store_statistics.longest_pause) store_statistics.longest_pause = pause;
 }
 
 struct text {

@@ -4,6 +4,7 @@
  * Thread-safety: only the holder of the store's lock changes them; reading unlocked may see a torn set. */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "samepage/samepage.h"
 
@@ -11,6 +12,9 @@ extern samepage_store_stats store_statistics;
 
 /* Something was left as it was. Returns false, for the caller to return. */
 bool store_refuse(samepage_store_reason reason);
+
+/* A thread was held up from then (store_now_ns) until now. */
+void store_paused_since(int64_t began);
 
 /* Writes PATH.PID when it is due (at most every 0.1 s), or now. Uses raw system calls alone; keeps errno. */
 void store_statistics_write(const char* path, bool now);

@@ -12,9 +12,12 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "store/prctl.h"
@@ -71,9 +74,62 @@ static bool is_known(int tid) {
   return false;
 }
 
+/* Whether a system call that waits would return, if its thread were stopped, with a part of what it was asked
+ * to do, though no signal has come: some bytes are sent. `call`: the number and the arguments, or a word. */
+static bool would_do_less(const char* call) {
+  char* at;
+  const long number = strtol(call, &at, 10);
+  unsigned long arguments[4];
+  if (at == call) return false; /* "running" */
+  for (int i = 0; i < 4; ++i) arguments[i] = strtoul(at, &at, 16);
+  switch (number) {
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64:
+    case SYS_pwritev:
+    case SYS_pwritev2:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+    case SYS_sendfile:
+    case SYS_splice:
+    case SYS_tee:
+    case SYS_vmsplice:
+    case SYS_copy_file_range:
+      return true;
+    case SYS_recvmsg:
+      return arguments[2] & MSG_WAITALL;
+    case SYS_recvfrom:
+    case SYS_recvmmsg:
+      return arguments[3] & MSG_WAITALL;
+    default:
+      return false;
+  }
+}
+
+/* Without printf, which may set errno. */
+static void name_call(int tid, char* path) {
+  char digits[12];
+  int count = 0;
+  for (; tid; tid /= 10) digits[count++] = (char)('0' + tid % 10);
+  while (count) *path++ = digits[--count];
+  memcpy(path, "/syscall", sizeof "/syscall");
+}
+
+static bool may_be_cut(int task, int tid) {
+  char text[256], path[32];
+  name_call(tid, path);
+  const int file = (int)bare(SYS_openat, task, (long)path, O_RDONLY | O_CLOEXEC, 0);
+  if (file < 0) return false; /* it has ended, or cannot be stopped either */
+  const long size = bare(SYS_read, file, (long)text, sizeof text - 1, 0);
+  bare(SYS_close, file, 0, 0, 0);
+  text[size > 0 ? size : 0] = 0;
+  return would_do_less(text);
+}
+
 /* A thread that has just ended is none. */
-static bool seize(int tid) {
-  if (thread_count == THREADS_MOST) return false;
+static bool seize(int task, int tid) {
+  if (thread_count == THREADS_MOST || may_be_cut(task, tid)) return false;
   const long error = bare(SYS_ptrace, PTRACE_SEIZE, tid, 0, 0);
   if (error == -ESRCH) return true;
   if (error || bare(SYS_ptrace, PTRACE_INTERRUPT, tid, 0, 0)) return false;
@@ -102,7 +158,7 @@ static int seize_new(int task) {
       int tid = 0;
       for (const char* digit = entry->name; *digit >= '0' && *digit <= '9'; ++digit)
         tid = tid * 10 + *digit - '0';
-      if (tid && tid != caller && !is_known(tid) && !seize(tid)) return -1;
+      if (tid && tid != caller && !is_known(tid) && !seize(task, tid)) return -1;
       at += entry->length;
     }
   return got < 0 ? -1 : (int)(thread_count - before);

@@ -22,7 +22,7 @@ static bool has_several(const char* numbers) {
 }
 
 bool store_survey_process(store_survey* survey) {
-  char text[4096];
+  static char text[4096]; /* the store's lock guards it; handlers have small stacks */
   if (!store_read_text("/proc/self/status", text, sizeof text)) return false;
   survey->threads = (unsigned)number_after(text, "\nThreads:");
   survey->pinned = number_after(text, "\nVmPin:") != 0;
@@ -76,6 +76,8 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
   }
   while (*name == ' ') ++name;
   if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
+  /* Rings of AF_XDP, and devices that are driven from here: their buffers are not all in VmPin. */
+  if (strncmp(name, "socket:[", sizeof "socket:[" - 1) == 0 || strstr(name, "vfio")) survey->pinned = true;
   if (end <= from || begin >= to || strncmp(at, " rw-p ", 6) != 0) return;
   const bool of_store = strncmp(name, "/memfd:" STORE_FILE_NAME " ", sizeof "/memfd:" STORE_FILE_NAME) == 0;
   if (*name && strncmp(name, "[anon:", 6) != 0 && !of_store) return;

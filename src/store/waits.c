@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,8 +13,10 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/select.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -50,31 +53,50 @@ static store_state fd_is_ready(const void* wait, int milliseconds, const uint64_
   return result < 0 && errno == EINTR ? STORE_INTERRUPTED : result ? STORE_COME : STORE_NOT_YET;
 }
 
-/* Whether reading from it waits no longer than was set for the socket or the terminal. */
+/* Whether reading from it waits no longer than was set for the socket or the terminal; or not at all, in the
+ * background of a terminal. */
 static bool has_time_limit(int fd) {
   struct timeval limit = {0, 0};
   socklen_t length = sizeof limit;
   if (store_call(SYS_getsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &length) == 0)
     return limit.tv_sec || limit.tv_usec;
   struct termios terminal;
-  return tcgetattr(fd, &terminal) == 0 && !(terminal.c_lflag & ICANON) && !terminal.c_cc[VMIN];
+  if (tcgetattr(fd, &terminal)) return false;
+  const pid_t foreground = tcgetpgrp(fd);
+  return (!(terminal.c_lflag & ICANON) && !terminal.c_cc[VMIN]) ||
+         (foreground > 0 && foreground != getpgrp());
 }
 
-/* Where poll tells when reading does not wait; not of perf_event's, which are read at once. */
-static bool poll_tells(int fd) {
+static int number_of_socket(int fd, int option) {
+  int number = -1;
+  socklen_t length = sizeof number;
+  store_call(SYS_getsockopt, fd, SOL_SOCKET, option, &number, &length);
+  return number;
+}
+
+typedef enum { RECEIVES, ACCEPTS } socket_wait;
+
+/* Where poll tells when reading does not wait; not of perf_event's, which are read at once, nor of the
+ * kernel's ciphers, nor of a named pipe that nobody has opened for writing yet. */
+static bool poll_tells(int fd, socket_wait what) {
   struct stat status;
-  return fstat(fd, &status) == 0 &&
-         (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || S_ISCHR(status.st_mode));
+  struct statfs system;
+  if (fstat(fd, &status)) return false;
+  if (S_ISSOCK(status.st_mode))
+    return number_of_socket(fd, SO_DOMAIN) != AF_ALG &&
+           number_of_socket(fd, SO_ACCEPTCONN) == (what == ACCEPTS);
+  return S_ISCHR(status.st_mode) ||
+         (S_ISFIFO(status.st_mode) && fstatfs(fd, &system) == 0 && system.f_type == PIPEFS_MAGIC);
 }
 
-static bool idle_on(int fd) {
+static bool idle_on(int fd, socket_wait what) {
   if (store_is_watched()) return true;
   const long flags = store_call(SYS_fcntl, fd, F_GETFL);
   if (flags < 0 || (flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_WRONLY ||
       store_due(true) == STORE_NOTHING)
     return true;
   const int saved = errno;
-  const bool leaves = !poll_tells(fd) || has_time_limit(fd);
+  const bool leaves = !poll_tells(fd, what) || has_time_limit(fd);
   errno = saved;
   return leaves || store_idle(fd_is_ready, &fd, STORE_RESTARTS);
 }
@@ -84,38 +106,38 @@ enum { AT_ONCE = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB };
 
 EXPORT ssize_t read(int fd, void* buffer, size_t size) {
   LIBC(read);
-  if (awake() && size && !idle_on(fd)) return -1;
+  if (awake() && size && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size);
 }
 
 EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   LIBC(recv);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size, flags);
 }
 
 EXPORT ssize_t recvfrom(int fd, void* restrict buffer, size_t size, int flags,
                         struct sockaddr* restrict address, socklen_t* restrict length) {
   LIBC(recvfrom);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size, flags, address, length);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
   LIBC(recvmsg);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd)) return -1;
+  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, message, flags);
 }
 
 EXPORT int accept(int fd, struct sockaddr* restrict address, socklen_t* restrict length) {
   LIBC(accept);
-  if (awake() && !idle_on(fd)) return -1;
+  if (awake() && !idle_on(fd, ACCEPTS)) return -1;
   return next(fd, address, length);
 }
 
 EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restrict length, int flags) {
   LIBC(accept4);
-  if (awake() && !idle_on(fd)) return -1;
+  if (awake() && !idle_on(fd, ACCEPTS)) return -1;
   return next(fd, address, length, flags);
 }
 
@@ -288,7 +310,7 @@ static bool epoll_idly(int fd, struct epoll_event* events, int most, int* timeou
 EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
   LIBC(epoll_wait);
   int found = 0;
-  return awake() && timeout && epoll_idly(fd, events, most, &timeout, &found)
+  return awake() && timeout && most > 0 && epoll_idly(fd, events, most, &timeout, &found)
              ? found
              : next(fd, events, most, timeout);
 }
@@ -297,7 +319,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout)
 EXPORT int epoll_pwait(int fd, struct epoll_event* events, int most, int timeout, const sigset_t* signals) {
   LIBC(epoll_pwait);
   int found = 0;
-  return awake() && timeout && !signals && epoll_idly(fd, events, most, &timeout, &found)
+  return awake() && timeout && most > 0 && !signals && epoll_idly(fd, events, most, &timeout, &found)
              ? found
              : next(fd, events, most, timeout, signals);
 }
@@ -360,11 +382,15 @@ struct children {
   pid_t* found; /* what the call returns; 0: nothing yet, or an error for libc's own call to tell */
 };
 
+enum { CHILD_NAP_MS = 2 }; /* one that the caller traces may stop as well */
+
 /* Until that child ends; or, where it may be one of several, for a millisecond. Returns the time; -1 after a
- * signal. */
-static int nap_for(pid_t pid, int milliseconds, const uint64_t* during) {
-  struct pollfd end = {.fd = pid > 0 ? (int)store_call(SYS_pidfd_open, pid, 0) : -1, .events = POLLIN};
-  if (end.fd < 0) milliseconds = 1;
+ * signal. Another thread might close the descriptor, and have another file there. */
+static int nap_for(const struct children* it, int milliseconds, const uint64_t* during) {
+  const bool one = it->pid > 0 && !it->options && __libc_single_threaded;
+  struct pollfd end = {.fd = one ? (int)store_call(SYS_pidfd_open, it->pid, 0) : -1, .events = POLLIN};
+  const int most = end.fd < 0 ? 1 : CHILD_NAP_MS;
+  if (milliseconds > most) milliseconds = most;
   const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
   const bool interrupted =
       store_call(SYS_ppoll, &end, 1, &time, during, sizeof *during) < 0 && errno == EINTR;
@@ -381,7 +407,7 @@ static store_state a_child_has_ended(const void* wait, int milliseconds, const u
     *it->found = (pid_t)result;
     if (result || milliseconds <= 0 || nap < 0)
       return result ? STORE_COME : nap < 0 ? STORE_INTERRUPTED : STORE_NOT_YET;
-    nap = nap_for(it->pid, milliseconds, during);
+    nap = nap_for(it, milliseconds, during);
   }
   return STORE_COME;
 }

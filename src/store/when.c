@@ -343,8 +343,10 @@ bool store_step(store_work work) {
   }
   if (!store_try_lock()) return false;
   const int saved = errno;
+  const int64_t began = store_now_ns();
   if (work == STORE_SEAL) seal_step();
   if (store_is_pass(work)) pass_step(work == STORE_PAID_PASS);
+  store_paused_since(began);
   errno = saved;
   store_unlock();
   return true;

@@ -58,6 +58,12 @@ def environment(tmp_path, **variables):
             **variables}
 
 
+def threads_can_be_stopped():
+    """Whether the store can be expected to: no seccomp filter, and no Yama that forbids ptrace."""
+    scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
+    return "Seccomp:\t2" not in pathlib.Path("/proc/self/status").read_text() and not (scope.exists() and int(scope.read_text()) >= 2)
+
+
 def script(tmp_path, text, *arguments, command=(), mode="manual", seconds=60, **variables):
     """What a Python script under the heap printed, line by line; it must end well and say nothing else."""
     ran = subprocess.run([*command, PYTHON, "-c", PRELUDE + text, *map(str, arguments)], capture_output=True, text=True,

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -220,6 +221,16 @@ def test_jobs_of_two_user_namespaces_keep_apart(jobs):
 
 
 # ---- who is charged
+
+def test_a_job_stays_in_its_callers_session_and_limits(jobs):
+    def enter():
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (333, 444))
+    job = jobs(enter=enter)
+    assert os.getsid(job.pid) == job.launcher.pid
+    assert "Max open files            333                  444" in pathlib.Path(f"/proc/{job.pid}/limits").read_text()
+    assert pathlib.Path(f"/proc/{job.pid}/cgroup").read_text() == pathlib.Path("/proc/self/cgroup").read_text()
+
 
 def test_jobs_of_two_cgroups_keep_apart(jobs):
     with memory_group("join-a") as a, memory_group("join-b") as b, contextlib.ExitStack() as stack:

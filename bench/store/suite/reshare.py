@@ -47,4 +47,5 @@ def measure(program, env, events, period, folder):
     ordered = sorted(times)
     return {**told, "end": statistics.mean(ends[half:]), "rest": statistics.mean(rests[half:]), "mean": statistics.mean(means),
             "median": statistics.median(times), "p99": ordered[len(times) * 99 // 100], "p999": ordered[len(times) * 999 // 1000],
-            "sum": sum(times), "passes": told["pass_seconds"] / seconds / len(pids), "digest": digest}
+            "sum": sum(times), "passes": told["pass_seconds"] / seconds / len(pids),
+            "faults": told["faults_caused"] / seconds / len(pids), "digest": digest}

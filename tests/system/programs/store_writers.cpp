@@ -1,8 +1,10 @@
 // Writes into constants around seals and passes: two threads, a signal handler, read(2) and recv(2) in a
-// third, and O_DIRECT AIO in a fourth, whose context comes and goes. Every writer has bytes of its own on
-// every page and remembers what it wrote; bytes come back often, so that passes have pages to give back.
-// Prints "writes lost given_back seals" of all rounds. store_writers ROUNDS SECONDS
+// third, O_DIRECT AIO in a fourth, and io_uring with registered buffers in a fifth, whose contexts come and
+// go. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often, so
+// that passes have pages to give back. Prints of all rounds a line for each writer, "NAME WRITES LOST", and
+// "GIVEN_BACK SEALS". store_writers ROUNDS SECONDS
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/aio_abi.h>
 #include <pthread.h>
 #include <samepage/samepage.h>
@@ -31,7 +33,9 @@
 namespace {
 
 constexpr std::size_t kPage = 4096, kPages = 4096, kSector = 512;
-enum Writer { kFirst, kSecond, kHandler, kReader, kAsync, kWriters };
+enum Writer { kFirst, kSecond, kHandler, kReader, kAsync, kRing, kWriters };
+constexpr std::array<const char*, kWriters> kNames = {"thread", "thread", "handler",
+                                                      "read",   "aio",    "io_uring"};
 
 unsigned char* constants;
 std::atomic<bool> over;
@@ -149,12 +153,45 @@ void read_async() {
   close(file);
 }
 
+/// The kernel writes past the page tables, into pages that it holds on to.
+void read_by_ring() {
+  const int file = sectors();
+  while (!over) {
+    io_uring ring;
+    if (io_uring_queue_init(1, &ring, 0) != 0) return;  // no io_uring here
+    for (int i = 0; i < kReads && !over; ++i) {
+      unsigned char value;
+      unsigned char* at = cells[kRing]->choose(value);
+      const iovec buffer = {at, kSector};
+      io_uring_cqe* done;
+      if (io_uring_register_buffers(&ring, &buffer, 1) != 0) break;
+      io_uring_prep_read_fixed(io_uring_get_sqe(&ring), file, at, kSector, value * kSector, 0);
+      if (io_uring_submit(&ring) != 1) abort();
+      while (io_uring_wait_cqe(&ring, &done) != 0) {
+      }
+      if (done->res == static_cast<int>(kSector))
+        cells[kRing]->wrote(value);
+      else
+        fcntl(file, F_SETFL, 0);  // larger sectors
+      io_uring_cqe_seen(&ring, done);
+      io_uring_unregister_buffers(&ring);
+    }
+    io_uring_queue_exit(&ring);
+    usleep(kPauseUs);
+  }
+  close(file);
+}
+
 void on_signal(int /*signal*/) {
   for (int i = 0; i < 8; ++i) store(*cells[kHandler]);
 }
 
-/// One process's life: constants, writers, one seal, passes. Adds what it did to the totals.
-void live(double seconds, std::uint64_t (&totals)[4]) {
+struct Totals {
+  std::uint64_t writes[kWriters], lost[kWriters], given_back, seals;
+};
+
+/// One process's life: constants, writers, one seal, passes.
+Totals live(double seconds) {
   samepage_constant_begin();
   constants = static_cast<unsigned char*>(aligned_alloc(kPage, kPages * kPage));
   samepage_scope_end();
@@ -167,6 +204,7 @@ void live(double seconds, std::uint64_t (&totals)[4]) {
   threads.emplace_back(write_here, kSecond);
   threads.emplace_back(read_here);
   threads.emplace_back(read_async);
+  threads.emplace_back(read_by_ring);
   // The handler runs in one thread alone, so its cells need no lock.
   std::thread kicker([to = threads.front().native_handle()] {
     while (!over) {
@@ -174,7 +212,10 @@ void live(double seconds, std::uint64_t (&totals)[4]) {
       usleep(100);
     }
   });
-  const bool sealed = samepage_seal() == SAMEPAGE_OK;
+  const auto began = std::chrono::steady_clock::now();
+  bool sealed = false;  // while a context is open it is not
+  while (!sealed && std::chrono::steady_clock::now() < began + std::chrono::seconds(5))
+    sealed = samepage_seal() == SAMEPAGE_OK;
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (std::chrono::steady_clock::now() < until) samepage_reshare();
   over = true;
@@ -182,35 +223,43 @@ void live(double seconds, std::uint64_t (&totals)[4]) {
   for (std::thread& thread : threads) thread.join();
   samepage_store_stats stats;
   samepage_store_statistics(&stats);
-  for (Cells* one : cells) {
-    one->look();
-    totals[0] += one->writes;
-    totals[1] += one->lost;
+  Totals totals = {};
+  for (std::size_t writer = 0; writer < kWriters; ++writer) {
+    cells[writer]->look();
+    totals.writes[writer] = cells[writer]->writes;
+    totals.lost[writer] = cells[writer]->lost;
   }
-  totals[2] += stats.given_back;
-  totals[3] += sealed;
+  totals.given_back = stats.given_back;
+  totals.seals = sealed;
+  return totals;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (!samepage_seal || argc != 3) return 2;
-  std::uint64_t totals[4] = {};
+  Totals totals = {};
   for (int round = 0; round < atoi(argv[1]); ++round) {  // each in a process of its own: a process seals once
     int result[2], status;
     if (pipe(result)) return 2;
     if (fork() == 0) {
-      std::uint64_t mine[4] = {};
-      live(atof(argv[2]), mine);
-      _exit(write(result[1], mine, sizeof mine) == sizeof mine ? 0 : 1);
+      const Totals mine = live(atof(argv[2]));
+      _exit(write(result[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
     }
     close(result[1]);
-    std::uint64_t theirs[4];
-    if (read(result[0], theirs, sizeof theirs) != sizeof theirs) return 1;
-    for (int i = 0; i < 4; ++i) totals[i] += theirs[i];
+    Totals theirs;
+    if (read(result[0], &theirs, sizeof theirs) != sizeof theirs) return 1;
+    for (std::size_t writer = 0; writer < kWriters; ++writer) {
+      totals.writes[writer] += theirs.writes[writer];
+      totals.lost[writer] += theirs.lost[writer];
+    }
+    totals.given_back += theirs.given_back;
+    totals.seals += theirs.seals;
     close(result[0]);
     if (wait(&status) < 0 || status != 0) return 1;
   }
-  printf("%lu %lu %lu %lu\n", totals[0], totals[1], totals[2], totals[3]);
+  for (std::size_t writer = 0; writer < kWriters; ++writer)
+    printf("%s %lu %lu\n", kNames[writer], totals.writes[writer], totals.lost[writer]);
+  printf("%lu %lu\n", totals.given_back, totals.seals);
   return 0;
 }
