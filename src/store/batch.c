@@ -56,9 +56,8 @@ bool store_batch_may_split(void) {
 }
 
 bool store_batch_may_map(void) {
-  const unsigned allowed = maps_allowed();
-  if (survey.maps + MAPS_MARGIN > allowed || survey.maps > allowed / 4 * 3)
-    return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
+  const unsigned allowed = maps_allowed(), maps = store_survey_count_maps(&survey);
+  if (maps > allowed / 4 * 3 || maps + MAPS_MARGIN > allowed) return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
   struct rlimit limit;
@@ -90,7 +89,7 @@ static bool is_undisturbed(void) {
   }
   if (!store_survey_maps(&survey, begin, end)) return store_refuse(SAMEPAGE_STORE_PAGEMAP);
   if (survey.pinned) return store_refuse(SAMEPAGE_STORE_PINNED);
-  if (survey.maps < maps_allowed() / 4) splits = 0;
+  if (splits > SPLITS_MOST / 2 && store_survey_count_maps(&survey) < maps_allowed() / 4) splits = 0;
   if (survey.locked) return store_refuse(SAMEPAGE_STORE_LOCKED);
   if (survey.async_io) return store_refuse(SAMEPAGE_STORE_ASYNC_IO);
   return true;

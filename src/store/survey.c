@@ -2,6 +2,7 @@
 #include "store/survey.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include "store/exempt.h"
 #include "store/holder.h"
 #include "store/pages.h"
+#include "store/procmap.h"
 #include "store/system.h"
 
 static size_t number_after(const char* text, const char* name) {
@@ -64,6 +66,28 @@ static bool locks_what_is_mapped_anew(bool otherwise) {
   return is_known ? locked : otherwise;
 }
 
+/* A mapping that the kernel, or a device, writes to past the page tables. */
+static void see_anywhere(store_survey* survey, const char* name) {
+  if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
+  /* Rings of AF_XDP, and devices that are driven from here: their buffers are not all in VmPin. */
+  if (strncmp(name, "socket:[", sizeof "socket:[" - 1) == 0 || strstr(name, "vfio")) survey->pinned = true;
+}
+
+/* A private read-write mapping [begin, end), if it is of the constants, which are in [from, to). */
+static void see_plain(store_survey* survey, uintptr_t begin, uintptr_t end, const char* name, uintptr_t from,
+                      uintptr_t to) {
+  if (end <= from || begin >= to) return;
+  const bool of_store = strncmp(name, "/memfd:" STORE_FILE_NAME " ", sizeof "/memfd:" STORE_FILE_NAME) == 0;
+  if (*name && strncmp(name, "[anon:", 6) != 0 && !of_store) return;
+  const uintptr_t first = begin < from ? from : begin;
+  const uintptr_t stop = end > to ? to : end;
+  uintptr_t last;
+  for (uintptr_t next = first; store_exempt_skip(next, stop, &next, &last); next = last) {
+    if (survey->has_locked && is_locked(next)) survey->locked = true;
+    add_stretch(survey, next, last, of_store);
+  }
+}
+
 /* One line: 7f00-7f80 rw-p 00000000 00:00 0    [name] */
 static void read_line(store_survey* survey, const char* line, uintptr_t from, uintptr_t to) {
   char* at;
@@ -75,19 +99,23 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
     while (*name && *name != ' ') ++name;
   }
   while (*name == ' ') ++name;
-  if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
-  /* Rings of AF_XDP, and devices that are driven from here: their buffers are not all in VmPin. */
-  if (strncmp(name, "socket:[", sizeof "socket:[" - 1) == 0 || strstr(name, "vfio")) survey->pinned = true;
-  if (end <= from || begin >= to || strncmp(at, " rw-p ", 6) != 0) return;
-  const bool of_store = strncmp(name, "/memfd:" STORE_FILE_NAME " ", sizeof "/memfd:" STORE_FILE_NAME) == 0;
-  if (*name && strncmp(name, "[anon:", 6) != 0 && !of_store) return;
-  const uintptr_t first = begin < from ? from : begin;
-  const uintptr_t stop = end > to ? to : end;
-  uintptr_t last;
-  for (uintptr_t next = first; store_exempt_skip(next, stop, &next, &last); next = last) {
-    if (survey->has_locked && is_locked(next)) survey->locked = true;
-    add_stretch(survey, next, last, of_store);
-  }
+  see_anywhere(survey, name);
+  if (strncmp(at, " rw-p ", 6) == 0) see_plain(survey, begin, end, name, from, to);
+}
+
+/* Of the others only such as are shared, as the rings of AIO, io_uring and sockets are. */
+static bool ask_kernel(store_survey* survey, uintptr_t begin, uintptr_t end) {
+  const int maps = (int)store_call(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  store_procmap it = {.end = 0};
+  int got = maps < 0 ? -1 : 1;
+  while (got > 0 && (got = store_procmap_next(maps, it.end, STORE_SHARED, &it)) > 0)
+    see_anywhere(survey, it.name);
+  it.end = begin;
+  if (got == 0) got = 1;
+  while (got > 0 && it.end < end && (got = store_procmap_next(maps, it.end, STORE_WRITABLE, &it)) > 0)
+    if (it.is_plain) see_plain(survey, it.begin, it.end, it.name, begin, end);
+  if (maps >= 0) store_call(SYS_close, maps);
+  return got >= 0;
 }
 
 enum { TEXT = 1 << 16 };
@@ -119,6 +147,8 @@ struct range {
   uintptr_t begin, end;
 };
 
+static char lines[TEXT]; /* the store's lock guards it */
+
 static void survey_line(const char* line, void* context) {
   const struct range* range = context;
   read_line(range->survey, line, range->begin, range->end);
@@ -128,8 +158,19 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   survey->maps = survey->stretch_count = 0;
   survey->async_io = false;
   survey->locked = locks_what_is_mapped_anew(survey->has_locked);
-  static char text[TEXT]; /* the store's lock guards it */
-  return for_each_line(text, survey_line, &(struct range){survey, begin, end});
+  if (!survey->filtered && ask_kernel(survey, begin, end)) return true;
+  survey->stretch_count = 0;
+  return for_each_line(lines, survey_line, &(struct range){survey, begin, end});
+}
+
+static void count_line(const char* line, void* count) {
+  (void)line;
+  ++*(unsigned*)count;
+}
+
+unsigned store_survey_count_maps(store_survey* survey) {
+  if (!survey->maps && !for_each_line(lines, count_line, &survey->maps)) survey->maps = UINT_MAX;
+  return survey->maps;
 }
 
 struct files {

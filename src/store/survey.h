@@ -14,7 +14,7 @@ typedef struct {
   bool filtered;   /* by seccomp(2) */
   bool foreign;    /* /proc is of another PID namespace: its numbers are not this process's */
   size_t address_space; /* bytes */
-  unsigned maps;
+  unsigned maps;        /* 0: not counted yet */
   /* Private read-write mappings of no file, or of the store's files, in the range that was asked for;
    * without what is exempt (exempt.h). */
   struct {
@@ -27,6 +27,8 @@ typedef struct {
 /* False if /proc cannot be read. */
 bool store_survey_process(store_survey* survey);
 bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end);
+/* All mappings of this process: takes some 0.3 µs each. UINT_MAX if they cannot be counted. */
+unsigned store_survey_count_maps(store_survey* survey);
 
 /* A mapping of a store's file, as far as it lies in the range that was asked for. */
 typedef struct {

@@ -66,6 +66,13 @@ other = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), top, 0x100 | signal
 sealed('shared')
 os.kill(other, signal.SIGKILL)
 os.waitpid(other, 0)""",
+    "ring_of_a_socket": """
+import socket, struct
+try: sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+except (OSError, AttributeError): print("skip: may not make a packet socket"); os._exit(0)
+sock.setsockopt(263, 5, struct.pack("IIII", 4096, 1, 2048, 2))      # PACKET_RX_RING
+ring = mmap.mmap(sock.fileno(), 4096)
+sealed('pinned')""",
     "off": "libc.samepage_unseal(); sealed('off')",
 }.items(), ids=lambda value: value if value.isidentifier() else "")
 def test_it_says_why(tmp_path, reason, text):
