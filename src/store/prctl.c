@@ -43,11 +43,11 @@ __attribute__((visibility("default"))) int prctl(int option, ...) {
   const bool is_own = getpid() == store_process(), was_awake = atomic_load(&store_awake);
   const store_mode mode = store_config.mode;
   /* A sandbox, which libseccomp begins so, may kill for what is done while a thread waits. */
-  const bool confines = is_own && (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS);
-  if (confines) store_share_no_more(SAMEPAGE_STORE_SANDBOX);
+  const bool ends = is_own && (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) &&
+                    store_share_no_more(SAMEPAGE_STORE_SANDBOX);
   const long result = store_call(SYS_prctl, option, values[0], values[1], values[2], values[3]);
   /* Often it is only asked what the kernel can. */
-  if (confines && result < 0) store_share_again(SAMEPAGE_STORE_SANDBOX, mode, was_awake);
+  if (ends && result < 0) store_share_again(SAMEPAGE_STORE_SANDBOX, mode, was_awake);
   if (result == 0 && option == PR_SET_PTRACER && is_own) atomic_store(&named, values[0]);
   return (int)result;
 }

@@ -32,9 +32,16 @@ enum {
   LONGEST_S = 60,           /* of a seal: somebody in the family takes the work away again and again */
   TRIES = 8,                /* where a thread did not stop in time */
   NAP_NS = 1000000,
+  UNSEAL_WAIT_NS = 1000000000, /* before it is tried again; twice as long each time */
 };
 
 static pid_t process;
+
+/* A file has asked for it, and not all could be undone so far. */
+static struct unsealing {
+  bool asked;
+  int64_t next, wait; /* when, store_now_ns(); and how long the next time */
+} unsealing;
 
 pid_t store_process(void) {
   return process;
@@ -144,10 +151,8 @@ static bool make_plain_some(uintptr_t begin, uintptr_t end, bool* done) {
   return true;
 }
 
-static bool unsealing; /* asked for by a file, and not all could be undone so far */
-
 static void share_no_more(void) {
-  unsealing = false;
+  unsealing = (struct unsealing){.asked = false};
   store_config.mode = STORE_OFF;
   atomic_store(&store_awake, false);
 }
@@ -158,18 +163,20 @@ static void count(samepage_store_reason why, unsigned long more) {
   store_statistics_write(store_config.statistics, true);
 }
 
-void store_share_no_more(samepage_store_reason why) {
+bool store_share_no_more(samepage_store_reason why) {
   const bool locked = store_lock(); /* after a step of another thread */
-  if (locked) store_direct_end(), count(why, store_config.mode != STORE_OFF);
+  const bool shared = store_config.mode != STORE_OFF;
+  if (locked && shared) store_direct_end(), count(why, 1);
   share_no_more();
   if (locked) store_unlock();
+  return locked && shared;
 }
 
 void store_share_again(samepage_store_reason why, store_mode mode, bool awake) {
   const bool locked = store_lock();
   store_config.mode = mode;
   atomic_store(&store_awake, awake);
-  if (locked) count(why, mode == STORE_OFF ? 0 : -1UL), store_unlock();
+  if (locked) count(why, -1UL), store_unlock();
 }
 
 bool store_exempt(uintptr_t begin, uintptr_t end) {
@@ -294,15 +301,20 @@ bool store_turn_off(void) {
     while (!(undone = unseal_block(file)) && --tries > 0) nap();
     good = good && undone;
   }
-  count(SAMEPAGE_STORE_OFF, was_on);
+  if (was_on) count(SAMEPAGE_STORE_OFF, 1);
   store_unlock();
   return good;
 }
 
 void store_turn_off_if_asked(void) {
-  if (getpid() == process && store_config.off_file && (store_config.mode != STORE_OFF || unsealing) &&
-      access(store_config.off_file, F_OK) == 0)
-    unsealing = !store_turn_off();
+  if (getpid() != process || !store_config.off_file) return;
+  struct unsealing then = unsealing;
+  if (then.asked ? store_now_ns() < then.next : store_config.mode == STORE_OFF) return;
+  if (access(store_config.off_file, F_OK)) return;
+  then.asked = !store_turn_off();
+  then.wait = then.wait ? 2 * then.wait : UNSEAL_WAIT_NS;
+  then.next = store_now_ns() + then.wait;
+  unsealing = then;
 }
 
 int samepage_unseal(void) {

@@ -22,8 +22,8 @@ bool store_give_up(uintptr_t begin, size_t size);
 bool store_exempt(uintptr_t begin, uintptr_t end);
 
 /* From here on nothing is shared or given back; what is sealed stays so. The statistics say why. */
-void store_share_no_more(samepage_store_reason why);
-/* It came to nothing: as before it, `mode` and `awake`. */
+bool store_share_no_more(samepage_store_reason why); /* whether it did until now */
+/* That came to nothing: as before it, `mode` and `awake`. */
 void store_share_again(samepage_store_reason why, store_mode mode, bool awake);
 /* Undoes everything in this process, for good. False if some of it could not be undone. */
 bool store_turn_off(void);

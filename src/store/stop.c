@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "store/prctl.h"
@@ -74,6 +75,12 @@ static bool is_known(int tid) {
   return false;
 }
 
+/* Writing there waits for no reader, and is not cut. */
+static bool is_regular(int file) {
+  struct stat status;
+  return bare(SYS_fstat, file, (long)&status, 0, 0) == 0 && S_ISREG(status.st_mode);
+}
+
 /* Whether a system call that waits would return, if its thread were stopped, with a part of what it was asked
  * to do, though no signal has come: some bytes are sent. `call`: the number and the arguments, or a word. */
 static bool would_do_less(const char* call) {
@@ -88,6 +95,7 @@ static bool would_do_less(const char* call) {
     case SYS_pwrite64:
     case SYS_pwritev:
     case SYS_pwritev2:
+      return !is_regular((int)arguments[0]);
     case SYS_sendto:
     case SYS_sendmsg:
     case SYS_sendmmsg:
@@ -96,12 +104,15 @@ static bool would_do_less(const char* call) {
     case SYS_tee:
     case SYS_vmsplice:
     case SYS_copy_file_range:
+    case SYS_io_getevents:
+    case SYS_io_pgetevents:
       return true;
     case SYS_recvmsg:
       return arguments[2] & MSG_WAITALL;
     case SYS_recvfrom:
-    case SYS_recvmmsg:
       return arguments[3] & MSG_WAITALL;
+    case SYS_recvmmsg:
+      return !(arguments[3] & MSG_WAITFORONE);
     default:
       return false;
   }
@@ -146,10 +157,13 @@ struct directory_entry { /* of getdents64(2) */
   char name[];
 };
 
-/* Attaches to every thread that is not known yet; -1 on failure, else how many. */
-static int seize_new(int task) {
+static bool may_be_stopped(int task, int tid) {
+  return !may_be_cut(task, tid);
+}
+
+/* What `act` does with every other thread that is not known yet; false if it fails with one. */
+static bool for_each_new(int task, bool (*act)(int task, int tid)) {
   char buffer[4096] __attribute__((aligned(8)));
-  const unsigned before = thread_count;
   long got;
   bare(SYS_lseek, task, 0, SEEK_SET, 0);
   while ((got = bare(SYS_getdents64, task, (long)buffer, sizeof buffer, 0)) > 0)
@@ -158,10 +172,10 @@ static int seize_new(int task) {
       int tid = 0;
       for (const char* digit = entry->name; *digit >= '0' && *digit <= '9'; ++digit)
         tid = tid * 10 + *digit - '0';
-      if (tid && tid != caller && !is_known(tid) && !seize(task, tid)) return -1;
+      if (tid && tid != caller && !is_known(tid) && !act(task, tid)) return false;
       at += entry->length;
     }
-  return got < 0 ? -1 : (int)(thread_count - before);
+  return got == 0;
 }
 
 static bool wait_for_all(int64_t deadline) {
@@ -185,13 +199,20 @@ static bool wait_for_all(int64_t deadline) {
   return true;
 }
 
-/* Until a look at all threads finds none that is new: only then nobody is left who could make one. */
+/* Attaches to every thread that is not known yet; -1 on failure, else how many. */
+static int seize_new(int task) {
+  const unsigned before = thread_count;
+  return for_each_new(task, seize) ? (int)(thread_count - before) : -1;
+}
+
+/* Until a look at all threads finds none that is new: only then nobody is left who could make one. Nobody is
+ * disturbed if somebody must not be. */
 static bool stop_all(void) {
   const int task = (int)bare(SYS_openat, AT_FDCWD, (long)task_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (task < 0) return false;
   const int64_t deadline = now_ns() + PATIENCE_NS;
-  int found;
-  while ((found = seize_new(task)) > 0 && wait_for_all(deadline)) {
+  int found = for_each_new(task, may_be_stopped) ? 1 : -1;
+  while (found > 0 && (found = seize_new(task)) > 0 && wait_for_all(deadline)) {
   }
   bare(SYS_close, task, 0, 0, 0);
   return found == 0;

@@ -67,10 +67,10 @@ static bool locks_what_is_mapped_anew(bool otherwise) {
 }
 
 /* A mapping that the kernel, or a device, writes to past the page tables. */
-static void see_anywhere(store_survey* survey, const char* name) {
+static void see_shared(store_survey* survey, const char* name) {
   if (strstr(name, "[aio]") || strstr(name, "[io_uring]")) survey->async_io = true;
   /* Rings of AF_XDP, and devices that are driven from here: their buffers are not all in VmPin. */
-  if (strncmp(name, "socket:[", sizeof "socket:[" - 1) == 0 || strstr(name, "vfio")) survey->pinned = true;
+  if (strstr(name, "socket:[") || strstr(name, "[vfio") || strstr(name, "/dev/vfio")) survey->pinned = true;
 }
 
 /* A private read-write mapping [begin, end), if it is of the constants, which are in [from, to). */
@@ -99,7 +99,7 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
     while (*name && *name != ' ') ++name;
   }
   while (*name == ' ') ++name;
-  see_anywhere(survey, name);
+  if (at[4] == 's') see_shared(survey, name);
   if (strncmp(at, " rw-p ", 6) == 0) see_plain(survey, begin, end, name, from, to);
 }
 
@@ -109,7 +109,7 @@ static bool ask_kernel(store_survey* survey, uintptr_t begin, uintptr_t end) {
   store_procmap it = {.end = 0};
   int got = maps < 0 ? -1 : 1;
   while (got > 0 && (got = store_procmap_next(maps, it.end, STORE_SHARED, &it)) > 0)
-    see_anywhere(survey, it.name);
+    see_shared(survey, it.name);
   it.end = begin;
   if (got == 0) got = 1;
   while (got > 0 && it.end < end && (got = store_procmap_next(maps, it.end, STORE_WRITABLE, &it)) > 0)

@@ -62,9 +62,8 @@ static bool has_time_limit(int fd) {
     return limit.tv_sec || limit.tv_usec;
   struct termios terminal;
   if (tcgetattr(fd, &terminal)) return false;
-  const pid_t foreground = tcgetpgrp(fd);
   return (!(terminal.c_lflag & ICANON) && !terminal.c_cc[VMIN]) ||
-         (foreground > 0 && foreground != getpgrp());
+         (tcgetsid(fd) == getsid(0) && tcgetpgrp(fd) != getpgrp());
 }
 
 static int number_of_socket(int fd, int option) {

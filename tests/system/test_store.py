@@ -368,6 +368,7 @@ print(*seal()[:1], sum(i % 7 for i in range(3_000_000)), data == noise(7))
 
 # ---- turned off from outside
 
+@pytest.mark.skipif(not threads_can_be_stopped(), reason="threads may not be stopped here")
 def test_a_file_turns_the_store_off_in_a_running_process(tmp_path):
     """With another thread, which is stopped for it; the statistics say so."""
     off = tmp_path / "off"
@@ -456,21 +457,21 @@ def signals(after):
     caught = []
     signal.signal(signal.SIGALRM, lambda *_: caught.append(1))
     dirty(data, 5000)
-    signal.setitimer(signal.ITIMER_REAL, after)
     began = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, after)
     result = libc.poll(None, 0, -1)      # which Python's own would begin again
     found = [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
     libc.siginterrupt(signal.SIGALRM, 0)  # which changes nothing where there is a time limit
     dirty(data, 5000)
-    signal.setitimer(signal.ITIMER_REAL, after)
     began = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, after)
     result = libc.sem_clockwait(semaphore, time.CLOCK_MONOTONIC, timespec(began + 5))
     return found + [result == -1 and ctypes.get_errno() == errno.EINTR, near(began, after)]
 def semaphores(after):
     "Taken in time, taken at once though the time is over, refused for a time that is none."
     dirty(data, 5000)
-    threading.Timer(after, lambda: libc.sem_post(semaphore)).start()
     began = time.monotonic()
+    threading.Timer(after, lambda: libc.sem_post(semaphore)).start()
     found = [libc.sem_clockwait(semaphore, time.CLOCK_MONOTONIC, timespec(began + 5)) == 0, near(began, after)]
     libc.sem_post(semaphore)
     found += [libc.sem_timedwait(semaphore, timespec(1)) == 0]

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -106,9 +107,15 @@ void read_here() {
   close(ends[1]);
 }
 
-/// So often with one context, whose end takes milliseconds; then as long without one, so that passes are
-/// made.
-constexpr int kReads = 50, kPauseUs = 10000;
+/// So often with one context, whose end takes milliseconds; then as long without one, and long enough for a
+/// pass.
+constexpr int kReads = 50;
+constexpr std::chrono::milliseconds kPause{10};
+using Clock = std::chrono::steady_clock;
+
+void rest_since(Clock::time_point began) {
+  std::this_thread::sleep_for(std::max<Clock::duration>(kPause, Clock::now() - began));
+}
 
 /// A file whose sectors are 256, each full of one byte.
 int sectors() {
@@ -126,6 +133,7 @@ int sectors() {
 void read_async() {
   const int file = sectors();
   while (!over) {
+    const auto began = Clock::now();
     aio_context_t context = 0;
     if (syscall(SYS_io_setup, 1, &context) != 0) return;  // no AIO here
     for (int i = 0; i < kReads && !over; ++i) {
@@ -148,7 +156,7 @@ void read_async() {
         fcntl(file, F_SETFL, 0);  // larger sectors
     }
     syscall(SYS_io_destroy, context);
-    usleep(kPauseUs);
+    rest_since(began);
   }
   close(file);
 }
@@ -157,6 +165,7 @@ void read_async() {
 void read_by_ring() {
   const int file = sectors();
   while (!over) {
+    const auto began = Clock::now();
     io_uring ring;
     if (io_uring_queue_init(1, &ring, 0) != 0) return;  // no io_uring here
     for (int i = 0; i < kReads && !over; ++i) {
@@ -177,7 +186,7 @@ void read_by_ring() {
       io_uring_unregister_buffers(&ring);
     }
     io_uring_queue_exit(&ring);
-    usleep(kPauseUs);
+    rest_since(began);
   }
   close(file);
 }
@@ -212,12 +221,11 @@ Totals live(double seconds) {
       usleep(100);
     }
   });
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = Clock::now();
   bool sealed = false;  // while a context is open it is not
-  while (!sealed && std::chrono::steady_clock::now() < began + std::chrono::seconds(5))
-    sealed = samepage_seal() == SAMEPAGE_OK;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-  while (std::chrono::steady_clock::now() < until) samepage_reshare();
+  while (!sealed && Clock::now() < began + std::chrono::seconds(5)) sealed = samepage_seal() == SAMEPAGE_OK;
+  const auto until = Clock::now() + std::chrono::duration<double>(seconds);
+  while (Clock::now() < until) samepage_reshare();
   over = true;
   kicker.join();
   for (std::thread& thread : threads) thread.join();
