@@ -292,12 +292,15 @@ def test_a_publisher_that_pretends_to_go_on_is_not_waited_for_for_ever(attack):
     answered = threading.Event()
 
     def pretend():
-        while not answered.wait(0.01):
-            for number in range(1, FILES + 1):
-                attacker.entry(number, attacker.block + (number - 1) * BLOCK, FILLING, os.getpid(),
-                               int(time.monotonic() * 1000) + 400)
+        for number in range(1, FILES + 1):
+            attacker.entry(number, attacker.block + (number - 1) * BLOCK, FILLING, os.getpid(), int(time.monotonic() * 1000) + 400)
 
-    thread = threading.Thread(target=pretend)
+    def go_on():
+        while not answered.wait(0.01):
+            pretend()
+
+    pretend()
+    thread = threading.Thread(target=go_on)
     thread.start()
     try:
         assert "busy" in attacker.ask("seal")
