@@ -293,7 +293,7 @@ def test_a_publisher_that_pretends_to_go_on_is_not_waited_for_for_ever(attack):
 
     def pretend():
         for number in range(1, FILES + 1):
-            attacker.entry(number, attacker.block + (number - 1) * BLOCK, FILLING, os.getpid(), int(time.monotonic() * 1000) + 400)
+            attacker.entry(number, attacker.block + (number - 2) * BLOCK, FILLING, os.getpid(), int(time.monotonic() * 1000) + 400)
 
     def go_on():
         while not answered.wait(0.01):
@@ -303,7 +303,7 @@ def test_a_publisher_that_pretends_to_go_on_is_not_waited_for_for_ever(attack):
     thread = threading.Thread(target=go_on)
     thread.start()
     try:
-        assert "busy" in attacker.ask("seal")
+        assert {"busy", "memory_file"} & set(attacker.ask("seal"))     # the latter: a block before those has no file left
     finally:
         answered.set()
         thread.join()
