@@ -156,7 +156,7 @@ void Group::plan() {
                     name));
   fixed_ = options_.layout == Layout::fixed && fix_layout();
   if (heap) preload_heap(common, *preloads.heap);
-  if (heap && options_.store) {
+  if (heap && options_.store && common.get("SAMEPAGE_STORE") != "off") {
     hold_store(common);
     share_interpreter_arenas(common);
   } else {

@@ -31,7 +31,7 @@ enum {
 static store_survey survey;
 static unsigned splits;
 static bool stopped;
-static int64_t began, over_at;
+static int64_t began, longest, over_at;
 
 static struct iovec drops[RUNS];
 static unsigned drop_count;
@@ -55,8 +55,16 @@ bool store_batch_may_split(void) {
   return splits++ < SPLITS_MOST;
 }
 
+/* Whatever it took to come here. */
+static void take_time(void) {
+  const int64_t least = store_now_ns() + longest / LEAST_SHARE;
+  if (over_at < least) over_at = least;
+}
+
 bool store_batch_may_map(void) {
+  const bool is_counted = survey.maps != 0;
   const unsigned allowed = maps_allowed(), maps = store_survey_count_maps(&survey);
+  if (!is_counted) take_time();
   if (maps > allowed / 4 * 3 || maps + MAPS_MARGIN > allowed) return store_refuse(SAMEPAGE_STORE_MAP_COUNT);
   uintptr_t begin, end;
   heap_range_bounds(HEAP_CONSTANT, &begin, &end);
@@ -101,9 +109,9 @@ bool store_batch_begin(int64_t longest_ns) {
   if (!store_survey_process(&survey))
     store_refuse(SAMEPAGE_STORE_PAGEMAP);
   else if (is_undisturbed()) {
-    over_at = began + longest_ns;
-    const int64_t least = store_now_ns() + longest_ns / LEAST_SHARE; /* whatever it took to come here */
-    if (over_at < least) over_at = least;
+    longest = longest_ns;
+    over_at = began + longest;
+    take_time();
     return true;
   }
   store_batch_end();

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* A batch is over after so long; what is left is for the next one. */
-enum { STORE_BATCH_NS = 8000000, STORE_SHORT_BATCH_NS = 1000000 };
+enum { STORE_BATCH_NS = 6000000, STORE_SHORT_BATCH_NS = 1000000 };
 bool store_batch_begin(int64_t longest_ns);
 bool store_batch_over(void);
 void store_batch_end(void);

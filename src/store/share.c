@@ -301,7 +301,7 @@ bool store_turn_off(void) {
     while (!(undone = unseal_block(file)) && --tries > 0) nap();
     good = good && undone;
   }
-  if (was_on) count(SAMEPAGE_STORE_OFF, 1);
+  count(SAMEPAGE_STORE_OFF, was_on);
   store_unlock();
   return good;
 }

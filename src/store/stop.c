@@ -18,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "store/prctl.h"
@@ -75,12 +74,6 @@ static bool is_known(int tid) {
   return false;
 }
 
-/* Writing there waits for no reader, and is not cut. */
-static bool is_regular(int file) {
-  struct stat status;
-  return bare(SYS_fstat, file, (long)&status, 0, 0) == 0 && S_ISREG(status.st_mode);
-}
-
 /* Whether a system call that waits would return, if its thread were stopped, with a part of what it was asked
  * to do, though no signal has come: some bytes are sent. `call`: the number and the arguments, or a word. */
 static bool would_do_less(const char* call) {
@@ -95,7 +88,6 @@ static bool would_do_less(const char* call) {
     case SYS_pwrite64:
     case SYS_pwritev:
     case SYS_pwritev2:
-      return !is_regular((int)arguments[0]);
     case SYS_sendto:
     case SYS_sendmsg:
     case SYS_sendmmsg:
@@ -210,8 +202,8 @@ static int seize_new(int task) {
 static bool stop_all(void) {
   const int task = (int)bare(SYS_openat, AT_FDCWD, (long)task_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (task < 0) return false;
-  const int64_t deadline = now_ns() + PATIENCE_NS;
   int found = for_each_new(task, may_be_stopped) ? 1 : -1;
+  const int64_t deadline = now_ns() + PATIENCE_NS;
   while (found > 0 && (found = seize_new(task)) > 0 && wait_for_all(deadline)) {
   }
   bare(SYS_close, task, 0, 0, 0);
