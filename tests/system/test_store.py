@@ -439,7 +439,7 @@ libc.sem_init(semaphore, 0, 0)
 held = threading.Lock()
 held.acquire()
 def near(began, seconds):
-    return seconds <= (took := time.monotonic() - began) < seconds + 0.6 or took
+    return seconds <= time.monotonic() - began < seconds + 0.25 or time.monotonic() - began
 def times(seconds):
     found = []
     here, there = os.pipe()
