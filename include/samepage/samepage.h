@@ -105,6 +105,7 @@ typedef enum {
   SAMEPAGE_STORE_MAP_COUNT,     /* vm.max_map_count would come too near */
   SAMEPAGE_STORE_MEMORY,        /* no memory for publishing: a cgroup's limit, or that of shared memory */
   SAMEPAGE_STORE_HOLDER,        /* what a relative holds or published is not what it should be */
+  SAMEPAGE_STORE_CGROUP,        /* the launcher is in another cgroup, and was not told --across-cgroups */
   SAMEPAGE_STORE_BUSY,          /* another thread or process was at it */
   SAMEPAGE_STORE_REASONS
 } samepage_store_reason;

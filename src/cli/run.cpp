@@ -108,7 +108,6 @@ pid_t largest_of(const Accounts& accounts) {
 
 /// What --join asks for; its jobs find each other's pages by their addresses.
 std::optional<StoreJoin::Who> join_of(const RunOptions& options) {
-  if (options.across_cgroups && !options.join) throw UsageError("--across-cgroups needs --join");
   if (!options.join) return std::nullopt;
   if (options.no_store || options.no_heap) throw UsageError("--join needs the heap and its store");
   const std::string& name = *options.join;
@@ -132,7 +131,10 @@ int run(const RunOptions& options) {
   GroupOptions group;
   group.commands = commands_of(options);
   group.at_once = options.at_once.value_or(group.commands.size());
+  if (options.across_cgroups && (options.no_store || options.no_heap))
+    throw UsageError("--across-cgroups needs the heap and its store");
   group.join = join_of(options);
+  group.across_cgroups = options.across_cgroups;
   group.layout = layout_of(options);
   group.seeds = !options.no_seed;
   group.heap = !options.no_heap;
@@ -218,7 +220,7 @@ void add_run(CLI::App& app, int& status) {
                    "share with other jobs of this user and cgroup that join NAME (layout: fixed)")
       ->type_name("NAME");
   run_app->add_flag("--across-cgroups", options->across_cgroups,
-                    "with --join: also with jobs of other cgroups; who publishes is charged");
+                    "share with processes (and jobs that join) in other cgroups; who publishes is charged");
   run_app->add_flag("--no-seed", options->no_seed, "leave the hash seeds of Python and Perl alone");
   run_app->add_flag("-q,--quiet", options->quiet, "no table and no live status");
   run_app->add_option("command", options->command, "PROGRAM ARGS…; {rank} and {copies} are replaced")

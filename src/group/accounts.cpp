@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "group/process_share.hpp"
 
@@ -117,6 +118,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   GroupTotals totals;
   totals.time = seconds(CLOCK_REALTIME);
   totals.settled = settled;
+  std::uint64_t shmem_kb = 0;
   std::map<Key, ProcessRow> rows;
   for (const auto& [copy, stat] : members) {
     const Key key{stat.pid, stat.start_time};
@@ -135,6 +137,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
     totals.shared_kb += share->shared_kb;
     totals.shared_data_kb += share->shared_data_kb;
     totals.together_kb += share->together_kb();
+    shmem_kb += share->shmem_pss;
     totals.alone_kb += share->alone_kb();
     ++totals.processes;
     if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid)
@@ -143,7 +146,14 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   }
   if (totals.processes == 0) return;
   if (template_)
-    if (const auto share = process_share(proc_, template_)) totals.together_kb += share->together_kb();
+    if (const auto share = process_share(proc_, template_)) {
+      totals.together_kb += share->together_kb();
+      shmem_kb += share->shmem_pss;
+    }
+  if (store_kb_) {
+    const std::uint64_t held = store_kb_();
+    totals.together_kb += held - std::min(held, shmem_kb);
+  }
   samples_.push_back(totals);
   if (settled && settled_.offer(totals)) settled_rows_ = rows;
   if (growing_.offer(totals)) growing_rows_ = std::move(rows);

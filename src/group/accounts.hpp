@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,9 +36,9 @@ struct GroupTotals {
   unsigned copies = 0;
   std::size_t processes = 0;
   std::uint64_t private_kb = 0, shared_kb = 0, shared_data_kb = 0;
-  std::uint64_t together_kb =
-      0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's items
-  std::uint64_t alone_kb = 0;  ///< an estimate (ProcessShare) of what the processes take without sharing
+  std::uint64_t together_kb = 0;  ///< what the machine holds: Σ PSS + Σ swapped PSS + page tables + KSM's
+                                  ///< items, and of the store what nobody maps
+  std::uint64_t alone_kb = 0;     ///< an estimate (ProcessShare) of what the processes take without sharing
   bool settled =
       false;  ///< nobody came or went, or grew by 1 % in the last second, nor what is anonymous of it
 };
@@ -74,6 +75,8 @@ class Accounts {
   /// its share of memory is held too until it has gone.
   void set_template(pid_t pid);
   void template_gone() { template_ = 0; }
+  /// How much the store of the group's own holds, in kB: what no process has in its page tables is held too.
+  void set_store(std::function<std::uint64_t()> size_kb) { store_kb_ = std::move(size_kb); }
   /// Looks at every process now, into its page tables only when that is due.
   GroupGlance look();
   /// wait4(2) reported the end of a process of the group or of another child.
@@ -99,6 +102,7 @@ class Accounts {
   ProcessTree& tree_;
   std::map<unsigned, pid_t> copies_;
   pid_t template_ = 0;
+  std::function<std::uint64_t()> store_kb_;
   std::optional<Layout> layout_;
   std::map<Key, ProcessRow> rows_;
   std::map<pid_t, Key> latest_;  // of the PIDs now in use

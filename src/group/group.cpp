@@ -210,17 +210,20 @@ void Group::join_store() {
 }
 
 void Group::hold_store(Environment& environment) {
+  const std::string across = options_.across_cgroups ? STORE_HOLDER_ACROSS : "";
   if (joined_) {
-    environment.set(STORE_HOLDER_VARIABLE, joined_->files().address() + STORE_HOLDER_JOINED);
+    environment.set(STORE_HOLDER_VARIABLE, joined_->files().address() + STORE_HOLDER_JOINED + across);
     return;
   }
   std::string why_not;
   store_ = StoreFiles::make(why_not);
-  if (store_)
-    // Who is started by another program finds the others' pages at these addresses, whenever he comes.
-    environment.set(STORE_HOLDER_VARIABLE, store_->address() + (fixed_ ? STORE_HOLDER_JOINED : ""));
-  else
+  if (!store_) {
     options_.note(why_not);
+    return;
+  }
+  accounts_.set_store([this] { return store_->size({}).all_kb; });
+  // Who is started by another program finds the others' pages at these addresses, whenever he comes.
+  environment.set(STORE_HOLDER_VARIABLE, store_->address() + (fixed_ ? STORE_HOLDER_JOINED : "") + across);
 }
 
 void Group::start_template() {

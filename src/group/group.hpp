@@ -24,10 +24,11 @@ struct GroupOptions {
   Layout layout = Layout::fork;
   bool seeds = true;  ///< one hash seed for the group
   bool heap = true;
-  bool store = true;                            ///< the heap's; see docs/store.md
-  std::optional<StoreJoin::Who> join;           ///< share the store with launchers that come to the same name
-  bool ksm = false;                             ///< every copy opts in to the kernel's merging
-  std::optional<std::filesystem::path> output;  ///< folder for a file per copy
+  bool store = true;                   ///< the heap's; see docs/store.md
+  std::optional<StoreJoin::Who> join;  ///< share the store with launchers that come to the same name
+  bool across_cgroups = false;  ///< processes that are in another cgroup than the launcher share as well
+  bool ksm = false;             ///< every copy opts in to the kernel's merging
+  std::optional<std::filesystem::path> output;                               ///< folder for a file per copy
   std::function<void(const std::string&)> note = [](const std::string&) {};  ///< a line for the user
   std::function<void()> writing = [] {};  ///< a copy's output comes next on our own streams
   std::function<void(const GroupGlance&, const Accounts&)> looked = [](const GroupGlance&, const Accounts&) {

@@ -32,6 +32,7 @@ void store_config_read(void) {
   }
   store_config.holder = heap_config_path(STORE_HOLDER_VARIABLE);
   store_config.joined = store_config.holder && strstr(store_config.holder, STORE_HOLDER_JOINED);
+  store_config.across = store_config.holder && strstr(store_config.holder, STORE_HOLDER_ACROSS);
   store_config.off_file = heap_config_path("SAMEPAGE_STORE_OFF_FILE");
   store_config.statistics = heap_config_path("SAMEPAGE_STORE_STATISTICS");
 }

@@ -14,6 +14,7 @@ typedef struct {
   size_t minimum;         /* bytes of constants */
   const char* holder;     /* holder.h; or NULL */
   bool joined;            /* it is shared by jobs that come at any time */
+  bool across;            /* and by processes of other cgroups */
   const char* off_file;   /* or NULL */
   const char* statistics; /* or NULL */
 } store_configuration;

@@ -21,6 +21,7 @@ struct store_entry {
   /* key.h; 0: the file is nobody's yet. Never changes after. */
   STORE_SHARED(uintptr_t) key;
   STORE_SHARED(int) publisher;    /* PID */
+  STORE_SHARED(bool) followed;    /* a process that has not published it has mapped what it could */
   STORE_SHARED(int64_t) heard_ms; /* from it */
   STORE_SHARED(unsigned) state;   /* store_file_state */
   STORE_SHARED(unsigned) left;    /* how often a process has stopped mapping it */

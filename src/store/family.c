@@ -13,6 +13,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "store/cgroup.h"
 #include "store/config.h"
 #include "store/control.h"
 #include "store/key.h"
@@ -170,7 +171,8 @@ static bool join_held(const char* at) {
     return store_refuse(SAMEPAGE_STORE_HOLDER);
   }
   const int fd = open_held(first, O_RDWR);
-  const bool mapped = fd >= 0 && map_control(fd);
+  const bool may = fd < 0 || store_config.across || store_same_cgroup(holder);
+  const bool mapped = fd >= 0 && may && map_control(fd);
   if (fd >= 0) store_call(SYS_close, fd);
   for (int i = 1; mapped && i <= count; ++i) {
     struct stat status;
@@ -183,7 +185,7 @@ static bool join_held(const char* at) {
   if (mapped) munmap(control, STORE_CONTROL);
   control = NULL;
   holder = 0;
-  return store_refuse(SAMEPAGE_STORE_HOLDER);
+  return store_refuse(may ? SAMEPAGE_STORE_HOLDER : SAMEPAGE_STORE_CGROUP);
 }
 
 bool store_family_make(unsigned blocks) {
@@ -291,6 +293,21 @@ uintptr_t store_file_key(int file) {
 
 unsigned store_family_published(void) {
   return control ? atomic_load_explicit(&control->published, memory_order_relaxed) : 0;
+}
+
+unsigned store_family_not_followed(void) {
+  unsigned count = 0;
+  for (int i = 0; i < (int)file_count; ++i) {
+    const uintptr_t key = store_file_key(i);
+    if (key && !store_key_is_layer(key) && store_file_state_of(i) == STORE_PUBLISHED)
+      count += !atomic_load(&control->entries[i].followed);
+  }
+  return count;
+}
+
+void store_file_follow(int file) {
+  _Atomic(bool)* followed = &control->entries[file].followed;
+  if (!atomic_load_explicit(followed, memory_order_relaxed)) atomic_store(followed, true);
 }
 
 store_file_state store_file_state_of(int file) {

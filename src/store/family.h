@@ -45,6 +45,10 @@ int store_family_file(uintptr_t key);
 uintptr_t store_file_key(int file);
 /* How many were ever published, layers not counted: whether there is something new. */
 unsigned store_family_published(void);
+/* Of those that are published, how many nobody but their publisher has compared and mapped; and that this
+ * process has, or has it by the fork. */
+unsigned store_family_not_followed(void);
+void store_file_follow(int file);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle

@@ -5,12 +5,14 @@
  * control area says STORE_ABANDONED.
  *
  * The variable says VERSION:PID:FIRST:COUNT, and STORE_HOLDER_JOINED after it where independent jobs share
- * the files, who may come at any time. Who does not know the version keeps out. Also read by C++. */
+ * the files, who may come at any time, and STORE_HOLDER_ACROSS where processes that are in another cgroup
+ * than the launcher may use it too. Who does not know the version keeps out. Also read by C++. */
 #pragma once
 
 #define STORE_HOLDER_VARIABLE "SAMEPAGE_STORE_AT"
 #define STORE_HOLDER_VERSION 3
 #define STORE_HOLDER_JOINED ":joined"
+#define STORE_HOLDER_ACROSS ":across"
 #define STORE_FILE_NAME "samepage-store"
 #define STORE_MAPPING_NAME "/memfd:" STORE_FILE_NAME /* what /proc/PID/maps begins to call it */
 

@@ -6,9 +6,9 @@
 
 #include "store/batch.h"
 #include "store/block.h"
+#include "store/cgroup.h"
 #include "store/config.h"
 #include "store/family.h"
-#include "store/headroom.h"
 #include "store/statistics.h"
 #include "store/system.h"
 

@@ -8,9 +8,9 @@
 #include "heap/window.h"
 #include "store/batch.h"
 #include "store/block.h"
+#include "store/cgroup.h"
 #include "store/direct.h"
 #include "store/family.h"
-#include "store/headroom.h"
 #include "store/later.h"
 #include "store/layers.h"
 #include "store/pagemap.h"
@@ -226,7 +226,14 @@ static store_progress of_all(store_progress (*one_step)(uintptr_t address, bool 
   return all;
 }
 
+/* By mapping what another has published, or by the fork. */
+static void follow(void) {
+  for (int file = 0; file < store_blocks_end; ++file)
+    if (store_blocks[file].sealed && !published_here[file] && store_file_key(file)) store_file_follow(file);
+}
+
 store_progress store_seal_some(bool may_publish) {
+  follow();
   store_direct_end();
   if (may_publish) store_layers_give_up();
   store_publish_only_needed();

@@ -33,6 +33,7 @@ static const char* const kNames[SAMEPAGE_STORE_REASONS] = {
     [SAMEPAGE_STORE_MAP_COUNT] = "map_count",
     [SAMEPAGE_STORE_MEMORY] = "memory",
     [SAMEPAGE_STORE_HOLDER] = "holder",
+    [SAMEPAGE_STORE_CGROUP] = "cgroup",
     [SAMEPAGE_STORE_BUSY] = "busy",
 };
 

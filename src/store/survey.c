@@ -103,6 +103,35 @@ static void read_line(store_survey* survey, const char* line, uintptr_t from, ui
   if (strncmp(at, " rw-p ", 6) == 0) see_plain(survey, begin, end, name, from, to);
 }
 
+struct entry { /* getdents64(2) */
+  uint64_t inode, next;
+  unsigned short length;
+  unsigned char type;
+  char name[];
+};
+
+enum { DESCRIPTORS = 1024 }; /* each costs a microsecond */
+
+/* A ring in memory of the program's own (IORING_SETUP_NO_MMAP, Linux 6.5) is no mapping of the kernel's. */
+static void see_descriptors(store_survey* survey) {
+  static _Alignas(uint64_t) char entries[4096];
+  static const char kRing[] = "anon_inode:[io_uring]";
+  char target[sizeof kRing];
+  const int folder =
+      (int)store_call(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  long got;
+  int seen = 0;
+  while (seen < DESCRIPTORS && (got = store_call(SYS_getdents64, folder, entries, sizeof entries)) > 0)
+    for (long at = 0; at < got; ++seen) {
+      const struct entry* it = (const struct entry*)(entries + at);
+      at += it->length;
+      const long length = store_call(SYS_readlinkat, folder, it->name, target, sizeof target);
+      if (length == sizeof kRing - 1 && memcmp(target, kRing, sizeof kRing - 1) == 0) survey->async_io = true;
+    }
+  store_call(SYS_close, folder);
+}
+
 /* Of the others only such as are shared, as the rings of AIO, io_uring and sockets are. */
 static bool ask_kernel(store_survey* survey, uintptr_t begin, uintptr_t end) {
   const int maps = (int)store_call(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
@@ -158,6 +187,7 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   survey->maps = survey->stretch_count = 0;
   survey->async_io = false;
   survey->locked = locks_what_is_mapped_anew(survey->has_locked);
+  if (!survey->filtered) see_descriptors(survey);
   if (!survey->filtered && ask_kernel(survey, begin, end)) return true;
   survey->stretch_count = 0;
   return for_each_line(lines, survey_line, &(struct range){survey, begin, end});

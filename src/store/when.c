@@ -40,11 +40,12 @@ enum {
   REFUSALS_MOST = 6,
   WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
   WAITINGS_MOST = 8,
-  LOOK_SHARE = 100,         /* a fork may take 1/100 of the time to look for what came */
-  FOLLOW_NS = 2000 * MS,    /* after one file how long for the next */
-  NEWS_NS = 500 * MS,       /* before what others have published since is looked at */
-  WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
-  OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
+  AHEAD_MOST = 2,         /* blocks that a parent publishes before one of its workers has mapped the first */
+  LOOK_SHARE = 100,       /* a fork may take 1/100 of the time to look for what came */
+  FOLLOW_NS = 2000 * MS,  /* after one file how long for the next */
+  NEWS_NS = 500 * MS,     /* before what others have published since is looked at */
+  WAITS_NS = 1000 * MS,   /* who has waited within so long waits now and then */
+  OVERDUE_NS = 2000 * MS, /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
   TICK_BUSY_MS = 10,        /* while sealing */
   TICK_MS = 100,
@@ -266,13 +267,21 @@ static bool has_come_back(void) {
   return store_later_own() < own_then + store_config.minimum;
 }
 
+/* Workers have the constants by the fork, and keep those pages as long as they have not mapped the store's: a
+ * parent whose workers cannot map (several threads in a sandbox, another user) would hold all of it twice. */
+static bool is_ahead_of_workers(void) {
+  return atomic_load(&has_forked) && !store_config.joined && store_family_not_followed() >= AHEAD_MOST;
+}
+
 static void seal_step(void) {
   /* A worker's constants are its parent's, who shares them by the fork already: if the parent does not
    * publish them and leaves its own, a file would only be one more copy. */
   const bool first = is_first();
   const unsigned published = store_family_published();
   const bool nothing_came = first && has_come_back();
-  const store_progress progress = nothing_came ? STORE_DONE : store_seal_some(first);
+  const bool waits = first && is_ahead_of_workers();
+  store_progress progress = nothing_came ? STORE_DONE : store_seal_some(first && !waits);
+  if (waits && progress == STORE_REFUSED) progress = STORE_WAITING; /* to map; they may follow soon */
   if (progress != STORE_WAITING || !first)
     atomic_store(&publisher_since, 0);
   else if (!atomic_load(&publisher_since))

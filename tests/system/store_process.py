@@ -101,7 +101,11 @@ class MemoryGroup:
 
     def used(self):
         """Bytes, once what the last processes left has been given back: page cache that nobody uses is not counted."""
-        return int((self.path / ("memory.current" if self.is_two else "memory.usage_in_bytes")).read_text())
+        return int(self.usage.read_text())
+
+    @property
+    def usage(self):
+        return self.path / ("memory.current" if self.is_two else "memory.usage_in_bytes")
 
     @contextlib.contextmanager
     def peak_from_here(self):

@@ -37,7 +37,7 @@ Options:
   --no-heap                   keep the program's own malloc
   --no-store                  share only what a fork or --ksm shares
   --join NAME                 share with other jobs of this user and cgroup that join NAME (layout: fixed)
-  --across-cgroups            with --join: also with jobs of other cgroups; who publishes is charged
+  --across-cgroups            share with processes (and jobs that join) in other cgroups; who publishes is charged
   --no-seed                   leave the hash seeds of Python and Perl alone
   -q,--quiet                  no table and no live status
 

@@ -289,17 +289,19 @@ def test_for_a_publisher_that_does_not_go_on_another_file_is_taken(attack, publi
 
 def test_a_publisher_that_pretends_to_go_on_is_not_waited_for_for_ever(attack):
     attacker = attack()
-    answered = threading.Event()
+    pretends, answered = threading.Event(), threading.Event()
 
     def pretend():
         while not answered.wait(0.01):
-            for number in range(1, FILES + 1):
-                attacker.entry(number, attacker.block + (number - 1) * BLOCK, FILLING, os.getpid(),
+            for number in range(1, FILES + 1):  # also of the blocks before: what Python itself has allocated
+                attacker.entry(number, attacker.block + (number - 1 - FILES // 2) * BLOCK, FILLING, os.getpid(),
                                int(time.monotonic() * 1000) + 400)
+            pretends.set()
 
     thread = threading.Thread(target=pretend)
     thread.start()
     try:
+        assert pretends.wait(10)
         assert "busy" in attacker.ask("seal")
     finally:
         answered.set()

@@ -26,6 +26,16 @@ def name():
     return f"test-{os.getpid()}"
 
 
+def files_of(pid):
+    lines = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {line.split()[4] for line in lines if "memfd:samepage-store" in line and " rw-p " in line}
+
+
+def reasons(statistics, pid):
+    file = pathlib.Path(f"{statistics}.{pid}")
+    return json.loads(file.read_text())["reasons"] if file.exists() else {}
+
+
 class Job:
     """One samepage run --join of its own; its program builds a table, says ready, and waits for the file `go`."""
 
@@ -48,8 +58,7 @@ class Job:
 
     def files(self):
         """The store's files that it maps for writing to copies of its own."""
-        lines = pathlib.Path(f"/proc/{self.pid}/maps").read_text().splitlines()
-        return {line.split()[4] for line in lines if "memfd:samepage-store" in line and " rw-p " in line}
+        return files_of(self.pid)
 
     def shares(self):
         return self.anonymous() < OWN and len(self.files()) > 0
@@ -262,6 +271,29 @@ def test_across_cgroups_the_publisher_is_charged_beyond_its_end(jobs):
         wait_until(lambda: a.used() < SIZE * 0.2)
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_a_copy_that_is_in_another_cgroup_than_its_launcher_shares_if_told_so(tmp_path, across):
+    go, moved = tmp_path / "go", 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+    with memory_group("moved") as group:
+        command = ["sh", "-c", moved, str(group.path), str(BUILD / "bin" / "store_table"), "48", str(go)]
+        with subprocess.Popen([SAMEPAGE, "run", "-q", "-n", "2", "--layout", "fixed", *["--across-cgroups"] * across, "--", *command],
+                              env=os.environ | {"SAMEPAGE_STORE_STATISTICS": str(tmp_path / "statistics")},
+                              stdout=subprocess.PIPE, text=True) as launcher:
+            try:
+                assert all("ready" in launcher.stdout.readline() for _ in range(2))
+                pids = group.processes()
+                assert len(pids) == 2
+                if across:
+                    wait_until(lambda: group.used() < SIZE * 1.3 and set.intersection(*map(files_of, pids)))
+                else:  # each seals all the same, for the children that it may have
+                    wait_until(lambda: all("cgroup" in reasons(tmp_path / "statistics", pid) for pid in pids))
+                    assert not files_of(pids[0]) & files_of(pids[1]) and group.used() > SIZE * 1.8
+                go.touch()
+                assert launcher.wait(30) == 0
+            finally:
+                launcher.kill()
+
+
 # ---- wrong use
 
 @pytest.mark.parametrize("options, said", [
@@ -269,7 +301,7 @@ def test_across_cgroups_the_publisher_is_charged_beyond_its_end(jobs):
     (["--join", "a/b"], "--join 'a/b': a name is up to 64 letters"),
     (["--join", "x", "--layout", "fork"], "--join needs --layout fixed"),
     (["--join", "x", "--no-store"], "--join needs the heap and its store"),
-    (["--across-cgroups"], "--across-cgroups needs --join"),
+    (["--across-cgroups", "--no-store"], "--across-cgroups needs the heap and its store"),
 ])
 def test_wrong_use_is_one_line(options, said):
     ran = run(*options, "--", "true")

@@ -152,6 +152,50 @@ os.execv(sys.argv[1], sys.argv[1:])"""])
 
 
 @needs_seccomp
+def test_workers_that_cannot_map_do_not_cost_their_parents_table_once_more(tmp_path):
+    """The parent waits after two blocks; when one of them can, it goes on."""
+    with memory_group("twice") as group:
+        first, rest = script(tmp_path, r"""
+group, = sys.argv[1:]
+data = bytearray(160 << 20)
+for part in range(160): data[part << 20:part + 1 << 20] = noise(part, 1 << 20)
+was = zlib.crc32(data)
+def used(): return int(open(group).read())
+before = used()
+here, there = os.pipe()
+def worker(threads):
+    helpers = [threading.Thread(target=lambda: os.read(here, 1)) for _ in range(threads)]
+    for helper in helpers: helper.start()
+    while True:
+        try:
+            if zlib.crc32(data) != was: return False
+            if not threads and statistics()["sealed"] > 150 << 20: return True
+            if threads and not os.path.exists(f"/proc/{os.getppid()}"): return True
+        except FileNotFoundError: pass
+        time.sleep(0.3)
+def start(threads):
+    pid = os.fork()
+    if not pid: os._exit(0 if worker(threads) else 1)
+    return pid
+def published():
+    try: return statistics()["published"]
+    except FileNotFoundError: return 0
+cannot = [start(1), start(1)]
+until = time.monotonic() + 8
+while time.monotonic() < until: time.sleep(0.3)
+first = used() - before
+print(first >> 20)
+can = start(0)
+print(os.waitpid(can, 0)[1] == 0, published() >= 5, zlib.crc32(data) == was)
+for pid in cannot: os.kill(pid, 9), os.waitpid(pid, 0)
+""", group.usage, mode="auto", command=[PYTHON, "-c", "import ctypes, os, sys; libc = ctypes.CDLL(None)" + FILTER + f"""
+open("{group.path}/cgroup.procs", "w").write(str(os.getpid()))
+forbid(101, 1)      # ptrace
+os.execv(sys.argv[1], sys.argv[1:])"""])
+    assert int(first) <= 2 * 32 + 16 and rest == "True True True"
+
+
+@needs_seccomp
 def test_a_process_that_confines_itself_is_not_killed_for_what_the_store_does(tmp_path):
     """It shares no more, and says so; one that only asks whether it could shares on."""
     said = script(tmp_path, FILTER + r"""
@@ -257,6 +301,24 @@ parameters = ctypes.create_string_buffer(120)
 ring = libc.syscall(425, 4, parameters)
 if ring < 0: print("skip: no io_uring here"); os._exit(0)
 rings = mmap.mmap(ring, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
+sealed('async_io')
+""")
+
+
+def test_an_io_uring_whose_rings_are_the_programs_own_memory(tmp_path):
+    """No mapping of the kernel's tells of it (IORING_SETUP_NO_MMAP)."""
+    refusal(tmp_path, "async_io", r"""
+import struct
+libc.syscall.restype = ctypes.c_long
+rings = mmap.mmap(-1, 3 * 4096)
+at = ctypes.addressof(ctypes.c_char.from_buffer(rings))
+at = (at + 4095) & ~4095
+parameters = bytearray(120)
+struct.pack_into("I", parameters, 8, 1 << 14)           # flags
+struct.pack_into("Q", parameters, 40 + 32, at + 4096)   # sq_off.user_addr
+struct.pack_into("Q", parameters, 80 + 32, at)          # cq_off.user_addr
+ring = libc.syscall(425, 4, (ctypes.c_char * 120).from_buffer(parameters))
+if ring < 0: print("skip: no such io_uring here"); os._exit(0)
 sealed('async_io')
 """)
 

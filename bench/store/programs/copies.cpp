@@ -92,8 +92,11 @@ int main(int argc, char** argv) {
   }
   if (std::getenv("BENCH_STORE_AT_HAND")) have_at_hand(std::strtoull(argv[1], nullptr, 10) << 20);
   if (samepage_settle) samepage_settle();
+  timespec settled;
+  clock_gettime(CLOCK_MONOTONIC, &settled);
   std::uint64_t sum = read_all(table);
-  std::printf("%d\n", static_cast<int>(getpid()));
+  std::printf("%.6f %d\n", double(settled.tv_sec) + double(settled.tv_nsec) * 1e-9,
+              static_cast<int>(getpid()));
   std::fflush(stdout);
   while (access(argv[2], F_OK) != 0) {
     usleep(static_cast<useconds_t>(std::atoi(argv[3])) * 1000);

@@ -73,8 +73,8 @@ def store_seconds(folder):
 
 @contextlib.contextmanager
 def running(build, row, copies, megabytes, folder, pause, enter=None):
-    """The copies' PIDs, once they have settled and read everything, and a list that has their last lines when they have been
-    ended; `pause`: milliseconds between a copy's readings."""
+    """The copies' PIDs, once they have settled and read everything, when the last of them settled (time.monotonic()), and a list
+    that has their last lines when they have been ended; `pause`: milliseconds between a copy's readings."""
     program, end = (build / "bin/bench-store-copies").resolve(), pathlib.Path(folder) / "end"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SAMEPAGE_", "MALLOC_"))}
     env.update(APART.get(row, {}), **STORE.get(row, {}), SAMEPAGE_STORE_STATISTICS=f"{folder}/store")
@@ -83,14 +83,15 @@ def running(build, row, copies, megabytes, folder, pause, enter=None):
     options = [] if row in STORE else ["--no-store"]
     process = subprocess.Popen([str(build / "bin/samepage"), "run", "-q", "-n", str(copies), *options, "--", str(program),
                                 str(megabytes), str(end), str(pause)], stdout=subprocess.PIPE, text=True, env=env, preexec_fn=enter)
-    pids, said = [], []
+    pids, said, settled = [], [], 0
     try:
         while len(pids) < copies:
             line = process.stdout.readline()
             if not line:
                 raise RuntimeError(f"{row}: the copies ended at once")
             pids.append(int(line.split()[-1]))
-        yield pids, said
+            settled = max(settled, float(line.split()[-2]))
+        yield pids, settled, said
     finally:
         end.touch()
         said += process.communicate()[0].splitlines()
@@ -101,8 +102,8 @@ def measure(build, row, copies, megabytes, patience, alone):
     with tempfile.TemporaryDirectory() as folder, paced(row):
         ksmd = host.ksmd()
         before = host.ksmd_seconds(ksmd)
-        with running(build, row, copies, megabytes, folder, 20 * copies) as (pids, said):
-            began, seconds = time.monotonic(), None
+        with running(build, row, copies, megabytes, folder, 20 * copies) as (pids, began, said):
+            seconds = None
             alone = alone or pss(pids)
             while row not in APART and seconds is None and time.monotonic() - began < patience_of(row, patience):
                 if pss(pids) <= alone / copies * (1 + 0.05 * (copies - 1)):
@@ -149,7 +150,10 @@ class MemoryGroup:
         return self
 
     def __exit__(self, *_):
-        self.path.rmdir()
+        for _ in range(100):  # a process may be ending still
+            with contextlib.suppress(OSError):
+                return self.path.rmdir()
+            time.sleep(0.05)
 
     def join(self):
         (self.path / "cgroup.procs").write_text(str(os.getpid()))
@@ -167,8 +171,7 @@ def together(build, copies, megabytes, single=None):
     """What a cgroup of so many copies holds once that is at most 1.06 × what a `single` one does and the other copies' own:
     page tables, and tactical memory (what a single one has in private outside its largest mapping, the table)."""
     with MemoryGroup() as group, tempfile.TemporaryDirectory() as folder:
-        with running(build, "store" if single else "apart", copies, megabytes, folder, 500, group.join) as (pids, _):
-            began = time.monotonic()
+        with running(build, "store" if single else "apart", copies, megabytes, folder, 500, group.join) as (pids, began, _):
             while True:
                 mappings = list(private_memory.of_mappings(pids[0]))
                 tactical = single["tactical"] if single else sum(mappings) - max(mappings)
