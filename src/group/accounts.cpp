@@ -118,7 +118,10 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   GroupTotals totals;
   totals.time = seconds(CLOCK_REALTIME);
   totals.settled = settled;
-  std::uint64_t shmem_kb = 0;
+  std::optional<std::uint64_t> shmem_kb = 0;
+  const auto add_shmem = [&shmem_kb](const ProcessShare& share) {
+    shmem_kb = shmem_kb && share.shmem_pss ? std::optional(*shmem_kb + *share.shmem_pss) : std::nullopt;
+  };
   std::map<Key, ProcessRow> rows;
   for (const auto& [copy, stat] : members) {
     const Key key{stat.pid, stat.start_time};
@@ -137,7 +140,7 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
     totals.shared_kb += share->shared_kb;
     totals.shared_data_kb += share->shared_data_kb;
     totals.together_kb += share->together_kb();
-    shmem_kb += share->shmem_pss;
+    add_shmem(*share);
     totals.alone_kb += share->alone_kb();
     ++totals.processes;
     if (const auto head = copies_.find(copy); head != copies_.end() && head->second == stat.pid)
@@ -148,11 +151,11 @@ void Accounts::measure(const std::vector<ProcessTree::Member>& members, bool set
   if (template_)
     if (const auto share = process_share(proc_, template_)) {
       totals.together_kb += share->together_kb();
-      shmem_kb += share->shmem_pss;
+      add_shmem(*share);
     }
-  if (store_kb_) {
+  if (store_kb_ && shmem_kb) {
     const std::uint64_t held = store_kb_();
-    totals.together_kb += held - std::min(held, shmem_kb);
+    totals.together_kb += held - std::min(held, *shmem_kb);
   }
   samples_.push_back(totals);
   if (settled && settled_.offer(totals)) settled_rows_ = rows;

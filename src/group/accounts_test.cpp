@@ -120,6 +120,17 @@ TEST_F(AccountsTest, DataOfLibrariesAndPagesGivenBackAreKnownByTheirMappings) {
   EXPECT_EQ(accounts_.samples()[0].alone_kb, 2000u + 400u);
 }
 
+TEST_F(AccountsTest, WhatTheStoreHoldsAndNobodyMapsIsHeldToo) {
+  start_a_copy();
+  gone(kTemplate);
+  accounts_.template_gone();
+  std::ofstream(root_ / std::to_string(kCopy) / "smaps_rollup")
+      << "Rss: 2000 kB\nPss: 1000 kB\nPss_Shmem: 300 kB\n";
+  accounts_.set_store([] { return 500; });
+  accounts_.look();
+  EXPECT_EQ(accounts_.counted()->together_kb, 1200u);
+}
+
 TEST_F(AccountsTest, AnOrphanIsKnownByItsEnvironment) {
   start_a_copy();
   process(400, kLauncher, 'S', 33, 44, "SAMEPAGE_RANK=3");

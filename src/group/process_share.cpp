@@ -57,7 +57,7 @@ std::optional<ProcessShare> process_share(const ProcFs& proc, pid_t pid, Library
   if (!memory) return std::nullopt;
   share.rss = memory->rss;
   share.pss = memory->pss;
-  share.shmem_pss = memory->pss_shmem.value_or(0);
+  share.shmem_pss = memory->pss_shmem;
   share.private_kb = memory->private_clean + memory->private_dirty;
   if (share.library_data_kb) share.library_data_kb = std::min(*share.library_data_kb, share.private_kb);
   share.shared_kb = memory->shared_clean + memory->shared_dirty;

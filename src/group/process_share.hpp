@@ -14,7 +14,8 @@ struct ProcessShare {
   /// counted.
   std::optional<std::uint64_t> library_data_kb;
   std::uint64_t shared_data_kb = 0;  ///< of what is shared: anonymous or shared memory, not code and files
-  std::uint64_t shmem_pss = 0;       ///< of pss: memory files, the store's among them, and shared memory
+  /// Of pss: memory files, the store's among them, and shared memory; absent where it cannot be told.
+  std::optional<std::uint64_t> shmem_pss;
   std::uint64_t swapped_pss = 0, page_tables = 0;
   std::uint64_t given_back = 0;      ///< to the store: not in the RSS until it is read or written again
   std::uint64_t ksm_items = 0;       ///< what the kernel keeps to merge its pages

@@ -21,7 +21,6 @@ struct store_entry {
   /* key.h; 0: the file is nobody's yet. Never changes after. */
   STORE_SHARED(uintptr_t) key;
   STORE_SHARED(int) publisher;    /* PID */
-  STORE_SHARED(bool) followed;    /* a process that has not published it has mapped what it could */
   STORE_SHARED(int64_t) heard_ms; /* from it */
   STORE_SHARED(unsigned) state;   /* store_file_state */
   STORE_SHARED(unsigned) left;    /* how often a process has stopped mapping it */
@@ -30,7 +29,7 @@ struct store_entry {
 struct store_control {
   STORE_SHARED(unsigned) copies;
   STORE_SHARED(int) filling;         /* the file that is being filled, plus one */
-  STORE_SHARED(bool) lives_on, maps; /* a worker lives on; somebody has mapped */
+  STORE_SHARED(bool) lives_on, maps; /* a worker lives on; somebody has mapped what another published */
   STORE_SHARED(unsigned) published;  /* files, ever, layers not counted */
   struct store_entry entries[STORE_FILES];
 };

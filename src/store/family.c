@@ -295,21 +295,6 @@ unsigned store_family_published(void) {
   return control ? atomic_load_explicit(&control->published, memory_order_relaxed) : 0;
 }
 
-unsigned store_family_not_followed(void) {
-  unsigned count = 0;
-  for (int i = 0; i < (int)file_count; ++i) {
-    const uintptr_t key = store_file_key(i);
-    if (key && !store_key_is_layer(key) && store_file_state_of(i) == STORE_PUBLISHED)
-      count += !atomic_load(&control->entries[i].followed);
-  }
-  return count;
-}
-
-void store_file_follow(int file) {
-  _Atomic(bool)* followed = &control->entries[file].followed;
-  if (!atomic_load_explicit(followed, memory_order_relaxed)) atomic_store(followed, true);
-}
-
 store_file_state store_file_state_of(int file) {
   const unsigned state = atomic_load_explicit(&control->entries[file].state, memory_order_acquire);
   return state == STORE_PUBLISHED || state == STORE_FREE ? (store_file_state)state : STORE_FILLING;

@@ -33,6 +33,7 @@ bool store_family_is_held(void);
 
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */
+enum { COPIES_OF_ONE = 2 };
 unsigned store_family_copies(void);
 void store_family_join(void);
 
@@ -45,10 +46,6 @@ int store_family_file(uintptr_t key);
 uintptr_t store_file_key(int file);
 /* How many were ever published, layers not counted: whether there is something new. */
 unsigned store_family_published(void);
-/* Of those that are published, how many nobody but their publisher has compared and mapped; and that this
- * process has, or has it by the fork. */
-unsigned store_family_not_followed(void);
-void store_file_follow(int file);
 
 store_file_state store_file_state_of(int file);
 /* Takes the right to fill a file. One process of the family fills at a time, so that many that settle
@@ -92,6 +89,6 @@ bool store_family_has_spare_files(void);
 /* A member lives on after its fork without exec. Any thread, no lock. */
 void store_family_lives_on(void);
 bool store_family_has_lived_on(void);
-/* Somebody in it may map what is published; a hint. */
+/* Somebody in it has mapped what another published, or has it by the fork; a hint. */
 void store_family_maps(void);
 bool store_family_has_mapped(void);

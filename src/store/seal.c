@@ -18,7 +18,7 @@
 #include "store/statistics.h"
 #include "store/system.h"
 
-enum { STEP_NS = 7000000 };
+enum { STEP_NS = 7000000, AGAIN_NS = 1000000000 };
 
 /* A parent that may not map so many times in a row publishes all the same, if its workers map. */
 enum { REFUSED_FOR_LONG = 2 };
@@ -90,7 +90,6 @@ static store_progress map_some(int file, uintptr_t key) {
     return STORE_REFUSED;
   }
   map_refusals = 0;
-  store_family_maps();
   if (block->compared == STORE_PAGES) finish_file(file);
   return STORE_MORE;
 }
@@ -226,14 +225,30 @@ static store_progress of_all(store_progress (*one_step)(uintptr_t address, bool 
   return all;
 }
 
-/* By mapping what another has published, or by the fork. */
-static void follow(void) {
+/* Whether this process has mapped what another has published, or has it by the fork. */
+static bool follows(void) {
   for (int file = 0; file < store_blocks_end; ++file)
-    if (store_blocks[file].sealed && !published_here[file] && store_file_key(file)) store_file_follow(file);
+    if (store_blocks[file].sealed && !published_here[file] && store_file_key(file)) return true;
+  return false;
+}
+
+static bool can_map(void) {
+  const bool begun = store_batch_begin(STORE_SHORT_BATCH_NS), may = begun && store_batch_may_map();
+  if (begun) store_batch_end();
+  return may;
+}
+
+/* Who has it by the fork alone, and may map nothing, gives its publisher no reason to go on. */
+static void tell_publisher(void) {
+  static int64_t next;
+  const int64_t now = store_now_ns();
+  if (store_family_has_mapped() || now < next || !follows()) return;
+  next = now + AGAIN_NS;
+  if (can_map()) store_family_maps();
 }
 
 store_progress store_seal_some(bool may_publish) {
-  follow();
+  tell_publisher();
   store_direct_end();
   if (may_publish) store_layers_give_up();
   store_publish_only_needed();

@@ -110,7 +110,7 @@ struct entry { /* getdents64(2) */
   char name[];
 };
 
-enum { DESCRIPTORS = 1024 }; /* each costs a microsecond */
+enum { DESCRIPTORS = 256 }; /* each costs a microsecond */
 
 /* A ring in memory of the program's own (IORING_SETUP_NO_MMAP, Linux 6.5) is no mapping of the kernel's. */
 static void see_descriptors(store_survey* survey) {
@@ -187,8 +187,10 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   survey->maps = survey->stretch_count = 0;
   survey->async_io = false;
   survey->locked = locks_what_is_mapped_anew(survey->has_locked);
-  if (!survey->filtered) see_descriptors(survey);
-  if (!survey->filtered && ask_kernel(survey, begin, end)) return true;
+  if (!survey->filtered && ask_kernel(survey, begin, end)) {
+    if (!survey->async_io) see_descriptors(survey);
+    return true;
+  }
   survey->stretch_count = 0;
   return for_each_line(lines, survey_line, &(struct range){survey, begin, end});
 }

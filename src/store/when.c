@@ -40,12 +40,12 @@ enum {
   REFUSALS_MOST = 6,
   WAITING_NS = 2 * MS, /* before it is looked whether another one has published; twice as long each time */
   WAITINGS_MOST = 8,
-  AHEAD_MOST = 2,         /* blocks that a parent publishes before one of its workers has mapped the first */
-  LOOK_SHARE = 100,       /* a fork may take 1/100 of the time to look for what came */
-  FOLLOW_NS = 2000 * MS,  /* after one file how long for the next */
-  NEWS_NS = 500 * MS,     /* before what others have published since is looked at */
-  WAITS_NS = 1000 * MS,   /* who has waited within so long waits now and then */
-  OVERDUE_NS = 2000 * MS, /* a pass that was paid for waits no longer for a moment between */
+  AHEAD_MOST = 2,           /* blocks that a parent publishes before any of its workers has mapped one */
+  LOOK_SHARE = 100,         /* a fork may take 1/100 of the time to look for what came */
+  FOLLOW_NS = 2000 * MS,    /* after one file how long for the next */
+  NEWS_NS = 500 * MS,       /* before what others have published since is looked at */
+  WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
+  OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
   TICK_BUSY_MS = 10,        /* while sealing */
   TICK_MS = 100,
@@ -74,6 +74,7 @@ typedef struct {
 } backoff;
 
 static atomic_bool settled, has_forked, sealing_over;
+static atomic_bool waits_for_workers; /* sealing is over as long as none of them maps */
 static backoff seal_backoff, pass_backoff;
 static _Atomic(int64_t) born, first_fork, last_fork; /* 0: none yet */
 static _Atomic(pid_t) parent;
@@ -173,6 +174,10 @@ static bool is_time_to_publish(int64_t now, bool idle) {
 }
 
 static bool seal_is_wanted(int64_t now, bool idle) {
+  if (atomic_load(&waits_for_workers) && store_family_has_mapped()) {
+    atomic_store(&waits_for_workers, false);
+    atomic_store(&sealing_over, false);
+  }
   const bool quiet = copy_is_quiet(now, idle);
   if (atomic_load(&sealing_over) && now >= atomic_load(&news_at) &&
       store_family_published() != atomic_load(&published_then) && !is_parent())
@@ -216,6 +221,7 @@ static bool pass_comes_soon(int64_t now) {
 static bool something_may_come(int64_t now) {
   if (pass_comes_soon(now)) return true;
   if (now < atomic_load(&follow_until) && constants() >= store_config.minimum) return true;
+  if (atomic_load(&waits_for_workers) && now - atomic_load(&last_fork) < PUBLISHER_NS) return true;
   if (atomic_load(&sealing_over)) return false;
   const int64_t since = atomic_load(&publisher_since), lived_on = atomic_load(&lived_on_since);
   if ((since && now - since < PUBLISHER_NS) || (lived_on && now - lived_on < PUBLISHER_NS)) return true;
@@ -268,9 +274,12 @@ static bool has_come_back(void) {
 }
 
 /* Workers have the constants by the fork, and keep those pages as long as they have not mapped the store's: a
- * parent whose workers cannot map (several threads in a sandbox, another user) would hold all of it twice. */
+ * parent whose workers cannot map (several threads in a sandbox, another user) would hold all of it twice.
+ * Of copies the others map what one publishes. */
 static bool is_ahead_of_workers(void) {
-  return atomic_load(&has_forked) && !store_config.joined && store_family_not_followed() >= AHEAD_MOST;
+  const bool alone = !store_config.joined && store_family_copies() <= COPIES_OF_ONE;
+  return is_first() && alone && atomic_load(&has_forked) && store_family_has_lived_on() &&
+         !store_family_has_mapped() && store_family_published() >= AHEAD_MOST;
 }
 
 static void seal_step(void) {
@@ -279,9 +288,12 @@ static void seal_step(void) {
   const bool first = is_first();
   const unsigned published = store_family_published();
   const bool nothing_came = first && has_come_back();
-  const bool waits = first && is_ahead_of_workers();
-  store_progress progress = nothing_came ? STORE_DONE : store_seal_some(first && !waits);
-  if (waits && progress == STORE_REFUSED) progress = STORE_WAITING; /* to map; they may follow soon */
+  const bool ahead = is_ahead_of_workers();
+  store_progress progress = nothing_came ? STORE_DONE : store_seal_some(first && !ahead);
+  if (ahead && progress != STORE_MORE) {
+    progress = STORE_DONE;
+    atomic_store(&waits_for_workers, true);
+  }
   if (progress != STORE_WAITING || !first)
     atomic_store(&publisher_since, 0);
   else if (!atomic_load(&publisher_since))
@@ -297,7 +309,7 @@ static void seal_step(void) {
       atomic_store(&was_quiet, false);
       atomic_store(&constants_sealed, constants_ever());
       if (first && atomic_load(&has_forked) && !nothing_came)
-        own_then = store_later_own(), passed_then = false;
+        own_then = ahead ? 0 : store_later_own(), passed_then = false;
       store_pace_sealed();
       heap_tick_every(TICK_MS);
       store_statistics_write(store_config.statistics, true);
@@ -368,7 +380,7 @@ static void join_launcher(void) {
   if (!store_config.holder || atomic_load(&store_awake) || constants() < store_config.minimum ||
       store_config.mode != STORE_AUTO || getpid() != store_process() || !store_try_lock())
     return;
-  if (store_family_make(1)) {
+  if (store_family_make(1) && store_family_is_held()) {
     store_family_join();
     atomic_store(&store_awake, true);
   } else {
@@ -429,6 +441,7 @@ static bool begin_anew(size_t came) {
                came && store_config.reshare ? store_statistics.passes + 1 + store_pass_under_way() : 0);
   atomic_store(&first_fork, 0);
   kept = constants_ever() - (came ? came : constants());
+  atomic_store(&waits_for_workers, false);
   return true;
 }
 
@@ -469,6 +482,7 @@ static void in_child(void) {
   store_process_is_forked();
   if (heap_generation() == 0) store_family_join();
   atomic_store(&has_forked, false);
+  if (atomic_exchange(&waits_for_workers, false)) atomic_store(&sealing_over, false);
   atomic_store(&first_fork, 0);
   atomic_store(&publishing, false);
   atomic_store(&lived_on_since, 0);

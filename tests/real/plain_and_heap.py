@@ -25,9 +25,10 @@ def need(*programs):
 
 
 def environment(preload=None, **more):
-    """Ours without what changes a program's output, with the heap when `preload` is given."""
+    """Ours without what changes a program's output, with the heap when `preload` is given: as `samepage run` sets it, but that processes
+    seal by themselves what they have, however little."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("LD_", "SAMEPAGE_", "PYTHON"))}
-    env.update(LC_ALL="C.UTF-8", **more)
+    env.update({"LC_ALL": "C.UTF-8", "PYTHONMALLOC": "malloc", "SAMEPAGE_STORE_MIN": "1M", **more})
     if preload:
         env["LD_PRELOAD"] = str(preload)
     return env
@@ -83,14 +84,22 @@ def server(argv, preload, answers, seconds=60, env=None, **options):
 
 
 def sealing(folder):
-    """For the environment of a program whose processes shall seal what they have, however little, and say so in this folder."""
-    return {"PYTHONMALLOC": "malloc", "SAMEPAGE_STORE_MIN": "1M", "SAMEPAGE_STORE_STATISTICS": str(folder / "store")}
+    """For the environment of a program whose processes shall say in this folder what they have sealed."""
+    return {"SAMEPAGE_STORE_STATISTICS": str(folder / "store")}
+
+
+def told(folder):
+    return {path.suffix[1:]: json.loads(path.read_text()) for path in folder.glob("store.*") if path.suffix != ".new"}
 
 
 def sealed(folder):
-    """Processes that have sealed so far."""
-    files = [path for path in folder.glob("store.*") if path.suffix != ".new"]
-    return [file.suffix[1:] for file in files if json.loads(file.read_text())["sealed"] > 0]
+    """Processes that have something sealed."""
+    return [pid for pid, stats in told(folder).items() if stats["sealed"] > 0]
+
+
+def published(folder):
+    """Bytes that all processes have published so far."""
+    return sum(stats["published"] for stats in told(folder).values())
 
 
 def wait_until(condition, seconds=60):

@@ -1,10 +1,10 @@
 """Python programs: pools by fork, spawn and forkserver, forks beside threads, sqlite3."""
 import pytest
 
-from plain_and_heap import PYTHON, same_output
+from plain_and_heap import PYTHON, published, same_output, sealing
 
 POOL = """
-import concurrent.futures, hashlib, multiprocessing, sys, threading
+import concurrent.futures, hashlib, multiprocessing, sys, threading, time
 TABLE = {i: [i, str(i)] for i in range(200_000)}
 
 def work(number):
@@ -25,6 +25,7 @@ if __name__ == "__main__":
     with context.Pool(3, maxtasksperchild=20) as pool:
         told.append(hashlib.md5(repr(pool.map(work, range(400), chunksize=5)).encode()).hexdigest())
         told.append(pool.map(threads_too, range(20), chunksize=2)[-1])
+        time.sleep(3)
     with concurrent.futures.ProcessPoolExecutor(3, mp_context=context) as pool:
         told.append(hashlib.md5(repr(list(pool.map(work, range(200)))).encode()).hexdigest())
     with context.Manager() as manager:
@@ -42,7 +43,8 @@ if __name__ == "__main__":
 def test_pool(tmp_path, heap, method):
     script = tmp_path / "pool.py"
     script.write_text(POOL)
-    same_output([PYTHON, script, method], heap, seconds=180)
+    same_output([PYTHON, script, method], heap, seconds=180, env=sealing(tmp_path))
+    assert published(tmp_path) > 20 << 20 or method != "fork"
 
 
 THREADS_AND_FORKS = """

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from plain_and_heap import environment, need, run, server, succeed, wait_until
+from plain_and_heap import environment, need, published, run, sealing, server, succeed, wait_until
 
 KEYS = 20000
 
@@ -15,8 +15,8 @@ def redis(tmp_path, preload):
 
     def start():
         return server(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", tmp_path, "--save", "",
-                       "--enable-debug-command", "yes", "--activedefrag", "no"], preload,
-                      lambda: socket.exists() and run(["redis-cli", "-s", socket, "ping"]).stdout == "PONG\n")
+                       "--enable-debug-command", "yes", "--activedefrag", "no"], preload, env=sealing(tmp_path),
+                      answers=lambda: socket.exists() and run(["redis-cli", "-s", socket, "ping"]).stdout == "PONG\n")
 
     def ask(*command, **options):
         return succeed(["redis-cli", "-s", socket, *command], **options).strip()
@@ -30,7 +30,7 @@ def fill(ask):
     assert "ERR" not in ask(input=commands)
 
 
-def test_saves_while_clients_write(redis):
+def test_saves_while_clients_write(redis, tmp_path, preload):
     start, ask, socket = redis
     with start():
         fill(ask)
@@ -43,6 +43,8 @@ def test_saves_while_clients_write(redis):
             assert "rdb_last_bgsave_status:ok" in ask("INFO", "persistence")
             saves += 1
         assert load.wait() == 0
+        if preload:
+            wait_until(lambda: published(tmp_path) > 0)
         digest = ask("DEBUG", "DIGEST")
         assert ask("DEBUG", "RELOAD") == "OK"
         assert ask("DEBUG", "DIGEST") == digest

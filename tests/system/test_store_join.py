@@ -285,7 +285,7 @@ def test_a_copy_that_is_in_another_cgroup_than_its_launcher_shares_if_told_so(tm
                 assert len(pids) == 2
                 if across:
                     wait_until(lambda: group.used() < SIZE * 1.3 and set.intersection(*map(files_of, pids)))
-                else:  # each seals all the same, for the children that it may have
+                else:
                     wait_until(lambda: all("cgroup" in reasons(tmp_path / "statistics", pid) for pid in pids))
                     assert not files_of(pids[0]) & files_of(pids[1]) and group.used() > SIZE * 1.8
                 go.touch()

@@ -8,7 +8,8 @@ KSM_SHARE = {3: 1 / 4, 8: 1 / 8}  # of the CPU per GB that KSM takes at its best
 def of_table(told, _):
     what = f"table, {told['work_ms']} ms of other work an event: "
     found = [Target(what + "private MB at the end of an event", told["end"] / MB, 40, False),
-             Target(what + "private MB before the next", told["rest"] / MB, 20, False)]
+             Target(what + "private MB before the next", told["rest"] / MB, 20, False),
+             Target(what + "longest pause, ms", 1000 * told["longest_pause"], 10, False)]
     if told["work_ms"] >= 200:
         found.append(Target(what + "passes, % of the run's CPU", 100 * told["passes_of_cpu"], 5, False))
     return found
@@ -26,7 +27,7 @@ def of_service(told, _):
 
 
 def of_copies(told, results):
-    beside = {one["row"]: one for one in results if one.get("copies") == told["copies"]}
+    beside = {one["row"]: one for one in results if "row" in one and one.get("copies") == told["copies"]}
     merged = [one for row, one in beside.items() if row.startswith("KSM") and one["cpu_per_gb"]]
     found = []
     if told["copies"] in KSM_SHARE and merged and told["cpu_per_gb"]:
@@ -44,7 +45,7 @@ def of_copies(told, results):
 def of_together(told, results):
     if told["copies"] != 3:
         return []
-    single = next(one for one in results if "together" in one and one["copies"] == 1)
+    single = next(one for one in results if "own" in one and one["copies"] == 1)
     return [Target("3 copies together ÷ one, the others' own taken off", (told["used"] - told["own"]) / single["used"], 1.06, False),
             Target("3 copies: s after the last has settled until then", told["seconds"] or float("inf"), 1, False)]
 
