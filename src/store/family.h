@@ -33,7 +33,7 @@ bool store_family_is_held(void);
 
 /* Processes that have joined. Of the copies that a template forks each counts twice, with the process between
  * that forks it, so that the first has company already; workers of a program do not count. */
-enum { COPIES_OF_ONE = 2 };
+enum { STORE_COPIES_OF_ONE = 2 };
 unsigned store_family_copies(void);
 void store_family_join(void);
 

@@ -187,12 +187,13 @@ bool store_survey_maps(store_survey* survey, uintptr_t begin, uintptr_t end) {
   survey->maps = survey->stretch_count = 0;
   survey->async_io = false;
   survey->locked = locks_what_is_mapped_anew(survey->has_locked);
-  if (!survey->filtered && ask_kernel(survey, begin, end)) {
-    if (!survey->async_io) see_descriptors(survey);
-    return true;
+  bool known = !survey->filtered && ask_kernel(survey, begin, end);
+  if (!known) {
+    survey->stretch_count = 0;
+    known = for_each_line(lines, survey_line, &(struct range){survey, begin, end});
   }
-  survey->stretch_count = 0;
-  return for_each_line(lines, survey_line, &(struct range){survey, begin, end});
+  if (known && !survey->filtered && !survey->async_io) see_descriptors(survey);
+  return known;
 }
 
 static void count_line(const char* line, void* count) {

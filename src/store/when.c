@@ -277,7 +277,7 @@ static bool has_come_back(void) {
  * parent whose workers cannot map (several threads in a sandbox, another user) would hold all of it twice.
  * Of copies the others map what one publishes. */
 static bool is_ahead_of_workers(void) {
-  const bool alone = !store_config.joined && store_family_copies() <= COPIES_OF_ONE;
+  const bool alone = !store_config.joined && store_family_copies() <= STORE_COPIES_OF_ONE;
   return is_first() && alone && atomic_load(&has_forked) && store_family_has_lived_on() &&
          !store_family_has_mapped() && store_family_published() >= AHEAD_MOST;
 }

@@ -1,14 +1,13 @@
 """Workers that share a table, event by event: what they have in private, how long events take, what passes cost."""
 import contextlib
 import json
-import os
 import pathlib
 import statistics
 import subprocess
 import time
 
 import private_memory
-from copies import MemoryGroup
+from copies import MemoryGroup, group_can_be_made
 
 EVERY = 10  # events; to look at a process's memory takes milliseconds
 
@@ -22,7 +21,7 @@ def passes(folder, pids):
 def measure(program, env, events, period, folder):
     """Private bytes of a worker at the end of an event, before the next one, and their mean over the time; events' seconds; and
     the most that all took together (None where no memory cgroup can be made)."""
-    with MemoryGroup() if os.access("/sys/fs/cgroup", os.W_OK) else contextlib.nullcontext() as group:
+    with MemoryGroup() if group_can_be_made() else contextlib.nullcontext() as group:
         return measure_in(group, program, env, events, period, folder)
 
 
