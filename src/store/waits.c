@@ -1,7 +1,8 @@
 /* The calls that store/idle.h speaks of. Each is the same: what it waits for, then libc's own, unless
  * that has come. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
+#include "store/waits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -22,26 +23,15 @@
 
 #include "store/idle.h"
 #include "store/system.h"
-#include "store/when.h"
 
-#define EXPORT __attribute__((visibility("default")))
-#define awake() __builtin_expect(atomic_load_explicit(&store_awake, memory_order_relaxed), 0)
-
-/* libc's functions behind this library's. They are looked for when it is loaded: dlsym waits for a thread
- * that is in dlopen, and is not for signal handlers. */
 #define CALLS(each)                                                                                       \
   each(read) each(recv) each(recvfrom) each(recvmsg) each(accept) each(accept4) each(poll) each(ppoll)    \
       each(epoll_wait) each(epoll_pwait) each(select) each(wait) each(waitpid) each(wait4) each(sem_wait) \
           each(sem_timedwait) each(sem_clockwait) each(flock) each(nanosleep) each(clock_nanosleep)
-#define DECLARE(name) static __typeof__(&name) libc_##name;
-#define FIND(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
-#define LIBC(name)                                  \
-  if (__builtin_expect(!libc_##name, 0)) FIND(name) \
-  const __typeof__(&name) next = libc_##name
-CALLS(DECLARE)
+CALLS(STORE_DECLARE)
 
 __attribute__((constructor)) static void find_all(void) {
-  CALLS(FIND)
+  CALLS(STORE_FIND)
 }
 
 /* ---- descriptors ---- */
@@ -100,43 +90,47 @@ static bool idle_on(int fd, socket_wait what) {
   return leaves || store_idle(fd_is_ready, &fd, STORE_RESTARTS);
 }
 
+bool store_idle_to_read(int fd) {
+  return idle_on(fd, RECEIVES);
+}
+
 /* Flags with which a call does not wait, or not for what poll tells. */
 enum { AT_ONCE = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB };
 
-EXPORT ssize_t read(int fd, void* buffer, size_t size) {
-  LIBC(read);
-  if (awake() && size && !idle_on(fd, RECEIVES)) return -1;
+STORE_EXPORT ssize_t read(int fd, void* buffer, size_t size) {
+  STORE_LIBC(read);
+  if (store_is_awake() && size && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size);
 }
 
-EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
-  LIBC(recv);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
+STORE_EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+  STORE_LIBC(recv);
+  if (store_is_awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size, flags);
 }
 
-EXPORT ssize_t recvfrom(int fd, void* restrict buffer, size_t size, int flags,
-                        struct sockaddr* restrict address, socklen_t* restrict length) {
-  LIBC(recvfrom);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
+STORE_EXPORT ssize_t recvfrom(int fd, void* restrict buffer, size_t size, int flags,
+                              struct sockaddr* restrict address, socklen_t* restrict length) {
+  STORE_LIBC(recvfrom);
+  if (store_is_awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, buffer, size, flags, address, length);
 }
 
-EXPORT ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
-  LIBC(recvmsg);
-  if (awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
+STORE_EXPORT ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
+  STORE_LIBC(recvmsg);
+  if (store_is_awake() && !(flags & AT_ONCE) && !idle_on(fd, RECEIVES)) return -1;
   return next(fd, message, flags);
 }
 
-EXPORT int accept(int fd, struct sockaddr* restrict address, socklen_t* restrict length) {
-  LIBC(accept);
-  if (awake() && !idle_on(fd, ACCEPTS)) return -1;
+STORE_EXPORT int accept(int fd, struct sockaddr* restrict address, socklen_t* restrict length) {
+  STORE_LIBC(accept);
+  if (store_is_awake() && !idle_on(fd, ACCEPTS)) return -1;
   return next(fd, address, length);
 }
 
-EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restrict length, int flags) {
-  LIBC(accept4);
-  if (awake() && !idle_on(fd, ACCEPTS)) return -1;
+STORE_EXPORT int accept4(int fd, struct sockaddr* restrict address, socklen_t* restrict length, int flags) {
+  STORE_LIBC(accept4);
+  if (store_is_awake() && !idle_on(fd, ACCEPTS)) return -1;
   return next(fd, address, length, flags);
 }
 
@@ -255,9 +249,9 @@ static long poll_once(const struct wait* wait, struct timespec time, const uint6
   return libc_ppoll(it->fds, it->count, &time, &signals);
 }
 
-EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
-  LIBC(poll);
-  if (!awake() || !timeout) return next(fds, count, timeout);
+STORE_EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
+  STORE_LIBC(poll);
+  if (!store_is_awake() || !timeout) return next(fds, count, timeout);
   const int64_t began = store_now_ns();
   int found = 0;
   const struct polled polled = {wait_of(poll_once, ns_of(timeout), began, &found), fds, count};
@@ -265,9 +259,11 @@ EXPORT int poll(struct pollfd* fds, nfds_t count, int timeout) {
 }
 
 /* With other signals while it waits it is libc's alone. */
-EXPORT int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout, const sigset_t* signals) {
-  LIBC(ppoll);
-  if (!awake() || signals || (timeout && !is_a_time(timeout))) return next(fds, count, timeout, signals);
+STORE_EXPORT int ppoll(struct pollfd* fds, nfds_t count, const struct timespec* timeout,
+                       const sigset_t* signals) {
+  STORE_LIBC(ppoll);
+  if (!store_is_awake() || signals || (timeout && !is_a_time(timeout)))
+    return next(fds, count, timeout, signals);
   const int64_t began = store_now_ns(), length = timeout ? length_of(timeout) : -1;
   int found = 0;
   const struct polled polled = {wait_of(poll_once, length, began, &found), fds, count};
@@ -306,19 +302,20 @@ static bool epoll_idly(int fd, struct epoll_event* events, int most, int* timeou
   return false;
 }
 
-EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
-  LIBC(epoll_wait);
+STORE_EXPORT int epoll_wait(int fd, struct epoll_event* events, int most, int timeout) {
+  STORE_LIBC(epoll_wait);
   int found = 0;
-  return awake() && timeout && most > 0 && epoll_idly(fd, events, most, &timeout, &found)
+  return store_is_awake() && timeout && most > 0 && epoll_idly(fd, events, most, &timeout, &found)
              ? found
              : next(fd, events, most, timeout);
 }
 
 /* libuv waits so. */
-EXPORT int epoll_pwait(int fd, struct epoll_event* events, int most, int timeout, const sigset_t* signals) {
-  LIBC(epoll_pwait);
+STORE_EXPORT int epoll_pwait(int fd, struct epoll_event* events, int most, int timeout,
+                             const sigset_t* signals) {
+  STORE_LIBC(epoll_pwait);
   int found = 0;
-  return awake() && timeout && most > 0 && !signals && epoll_idly(fd, events, most, &timeout, &found)
+  return store_is_awake() && timeout && most > 0 && !signals && epoll_idly(fd, events, most, &timeout, &found)
              ? found
              : next(fd, events, most, timeout, signals);
 }
@@ -351,10 +348,11 @@ static long select_once(const struct wait* wait, struct timespec time, const uin
   return result;
 }
 
-EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
-                  struct timeval* restrict timeout) {
-  LIBC(select);
-  if (!awake() || count < 0 || count > FD_SETSIZE || (timeout && !timeout->tv_sec && !timeout->tv_usec) ||
+STORE_EXPORT int select(int count, fd_set* restrict in, fd_set* restrict out, fd_set* restrict other,
+                        struct timeval* restrict timeout) {
+  STORE_LIBC(select);
+  if (!store_is_awake() || count < 0 || count > FD_SETSIZE ||
+      (timeout && !timeout->tv_sec && !timeout->tv_usec) ||
       (timeout && (timeout->tv_sec < 0 || timeout->tv_sec > 1000000000 || timeout->tv_usec < 0)))
     return next(count, in, out, other, timeout);
   const int64_t began = store_now_ns();
@@ -413,7 +411,7 @@ static store_state a_child_has_ended(const void* wait, int milliseconds, const u
 
 /* False: libc's own call is to wait; else *result is what the call returns, with errno. */
 static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage, pid_t* result) {
-  if (!awake() || (options & WNOHANG)) return false;
+  if (!store_is_awake() || (options & WNOHANG)) return false;
   pid_t found = 0;
   const struct children children = {pid, options, status, usage, &found};
   struct store_action action; /* a handler in another thread might take the child */
@@ -424,20 +422,20 @@ static bool reap_idly(pid_t pid, int* status, int options, struct rusage* usage,
   return found || !goes_on;
 }
 
-EXPORT pid_t wait(int* status) {
-  LIBC(wait);
+STORE_EXPORT pid_t wait(int* status) {
+  STORE_LIBC(wait);
   pid_t result;
   return reap_idly(-1, status, 0, NULL, &result) ? result : next(status);
 }
 
-EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
-  LIBC(waitpid);
+STORE_EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
+  STORE_LIBC(waitpid);
   pid_t result;
   return reap_idly(pid, status, options, NULL, &result) ? result : next(pid, status, options);
 }
 
-EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
-  LIBC(wait4);
+STORE_EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
+  STORE_LIBC(wait4);
   pid_t result;
   return reap_idly(pid, status, options, usage, &result) ? result : next(pid, status, options, usage);
 }
@@ -445,7 +443,7 @@ EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) {
 /* ---- semaphores ---- */
 
 static int wait_for_semaphore(sem_t* semaphore, clockid_t clock, const struct timespec* until) {
-  LIBC(sem_clockwait);
+  STORE_LIBC(sem_clockwait);
   return next(semaphore, clock, until);
 }
 
@@ -483,7 +481,7 @@ static store_state is_taken_or_over(const void* wait, int milliseconds, const ui
 
 /* False: libc's own call is to wait on; else *result is what the call returns, with errno. */
 static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* until, int* result) {
-  if (!awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
+  if (!store_is_awake() || (until && (until->tv_nsec < 0 || until->tv_nsec >= 1000000000))) return false;
   bool taken = false;
   const bool goes_on = store_idle(is_taken_or_over, &(struct semaphore){semaphore, &taken, clock, until},
                                   STORE_CLOSED | (until ? 0 : STORE_RESTARTS));
@@ -491,21 +489,22 @@ static bool take_idly(sem_t* semaphore, clockid_t clock, const struct timespec* 
   return taken || !goes_on;
 }
 
-EXPORT int sem_wait(sem_t* semaphore) {
-  LIBC(sem_wait);
+STORE_EXPORT int sem_wait(sem_t* semaphore) {
+  STORE_LIBC(sem_wait);
   int result;
   return take_idly(semaphore, CLOCK_MONOTONIC, NULL, &result) ? result : next(semaphore);
 }
 
-EXPORT int sem_timedwait(sem_t* restrict semaphore, const struct timespec* restrict until) {
-  LIBC(sem_timedwait);
+STORE_EXPORT int sem_timedwait(sem_t* restrict semaphore, const struct timespec* restrict until) {
+  STORE_LIBC(sem_timedwait);
   int result;
   return take_idly(semaphore, CLOCK_REALTIME, until, &result) ? result : next(semaphore, until);
 }
 
 /* Another clock is libc's to refuse. */
-EXPORT int sem_clockwait(sem_t* restrict semaphore, clockid_t clock, const struct timespec* restrict until) {
-  LIBC(sem_clockwait);
+STORE_EXPORT int sem_clockwait(sem_t* restrict semaphore, clockid_t clock,
+                               const struct timespec* restrict until) {
+  STORE_LIBC(sem_clockwait);
   int result;
   return (clock == CLOCK_MONOTONIC || clock == CLOCK_REALTIME) && take_idly(semaphore, clock, until, &result)
              ? result
@@ -543,9 +542,9 @@ static store_state is_locked(const void* wait, int milliseconds, const uint64_t*
   return *it->taken ? STORE_COME : STORE_NOT_YET;
 }
 
-EXPORT int flock(int fd, int operation) {
-  LIBC(flock);
-  if (!awake() || (operation & (LOCK_NB | LOCK_UN))) return next(fd, operation);
+STORE_EXPORT int flock(int fd, int operation) {
+  STORE_LIBC(flock);
+  if (!store_is_awake() || (operation & (LOCK_NB | LOCK_UN))) return next(fd, operation);
   bool taken = false;
   const struct file_lock lock = {fd, operation, store_now_ns(), &taken};
   const bool goes_on = store_idle(is_locked, &lock, STORE_RESTARTS | STORE_NOT_CANCELLED);
@@ -581,17 +580,18 @@ static bool idle_for(struct timespec* length, struct timespec* left) {
   return slept;
 }
 
-EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {
-  LIBC(nanosleep);
-  if (!awake() || !is_a_time(length)) return next(length, left);
+STORE_EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {
+  STORE_LIBC(nanosleep);
+  if (!store_is_awake() || !is_a_time(length)) return next(length, left);
   struct timespec rest = *length;
   if (!idle_for(&rest, left)) return -1;
   return next(&rest, left);
 }
 
-EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec* length, struct timespec* left) {
-  LIBC(clock_nanosleep);
-  if (!awake() || !is_a_time(length) || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+STORE_EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec* length,
+                                 struct timespec* left) {
+  STORE_LIBC(clock_nanosleep);
+  if (!store_is_awake() || !is_a_time(length) || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
     return next(clock, flags, length, left);
   struct timespec rest = *length;
   if (flags & TIMER_ABSTIME) { /* to a moment: only the length of what is left is of interest */
@@ -606,13 +606,13 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec* le
   return next(clock, flags, flags & TIMER_ABSTIME ? length : &rest, left);
 }
 
-EXPORT int usleep(useconds_t microseconds) {
+STORE_EXPORT int usleep(useconds_t microseconds) {
   const struct timespec length = {microseconds / 1000000, (long)(microseconds % 1000000) * 1000};
   return nanosleep(&length, NULL);
 }
 
 /* As glibc's: whole seconds that are left after a signal; errno is kept. */
-EXPORT unsigned sleep(unsigned seconds) {
+STORE_EXPORT unsigned sleep(unsigned seconds) {
   const int saved = errno;
   struct timespec left = {.tv_sec = seconds};
   if (nanosleep(&left, &left)) return (unsigned)left.tv_sec;

@@ -1,14 +1,17 @@
 """The store in whole processes: nobody sees another byte than without it, whatever they do with their memory."""
 import os
 import pathlib
+import pty
 import random
 import resource
+import select
 import shutil
 import subprocess
 
 import pytest
 
-from store_process import PRELUDE, environment, program, script, threads_can_be_stopped
+from samepage_run import BUILD, read_to_end, wait_until
+from store_process import PRELUDE, environment, program, script, statistics, threads_can_be_stopped
 
 
 # ---- fork and exec
@@ -502,3 +505,48 @@ if not pid:
     os._exit(0)
 print(os.waitpid(pid, 0)[1])
 """, mode="auto", SAMEPAGE_STORE_MIN="1M") == ["[]", "0"]
+
+
+READERS = ("fgets", "fgets_chk", "fgets_unlocked", "fread", "fread_chk", "fread_unlocked", "getline", "getc", "fgetc", "getchar",
+           "getc_unlocked", "getc_unlocked compiled in", "cin")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_worker_that_waits_for_its_next_line_in_a_stream_shares(tmp_path, reader):
+    process = subprocess.Popen([BUILD / "bin" / "store_streams", reader], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env=environment(tmp_path, SAMEPAGE_STORE_MIN="1M"))
+    try:
+        worker = int(process.stdout.readline())
+        wait_until(lambda: (statistics(tmp_path, worker) or {"sealed": 0})["sealed"] > 0)
+        said = []
+        for line in ("abcdefg", "1234567"):
+            print(line, file=process.stdin, flush=True)
+            said.append(process.stdout.readline())
+        assert said == ["got abcdefg\n", "got 1234567\n"]
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("part", ["put_back", "asks", "ends", "waits", "signals"])
+def test_streams_behave_as_any_while_the_store_works_in_their_waits(tmp_path, part):
+    ran = program(tmp_path, "store_streams", part, SAMEPAGE_STORE_MIN="1M")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_a_prompt_is_shown_before_its_answer_is_waited_for(tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([BUILD / "bin" / "store_streams", "prompt"], stdin=theirs, stdout=theirs,
+                               env=environment(tmp_path, SAMEPAGE_STORE_MIN="1M"))
+    try:
+        os.close(theirs)
+        assert select.select([ours], [], [], 5)[0], "no prompt"
+        assert os.read(ours, 100) == b"name? "
+        os.write(ours, b"you\n")
+        assert read_to_end(ours).endswith(b"hello you\r\n")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
