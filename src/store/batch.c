@@ -147,6 +147,10 @@ void store_batch_end(void) {
   store_paused_since(began);
 }
 
+void store_batch_yield(void) {
+  if (!survey.filtered) store_call(SYS_sched_yield);
+}
+
 enum { PLAIN = 1, OF_STORE = 2 };
 
 static bool find_stretch(uintptr_t begin, uintptr_t end, int wanted, uintptr_t* first, uintptr_t* last) {

@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A batch is over after so long; what is left is for the next one. */
-enum { STORE_BATCH_NS = 6000000, STORE_SHORT_BATCH_NS = 1000000 };
+/* A batch is over after so long; what is left is for the next one. Shorter than a time slice of the
+ * scheduler's, so that the threads that it stops do not wait for other processes as well. */
+enum { STORE_BATCH_NS = 2500000, STORE_SHORT_BATCH_NS = 1000000 };
 bool store_batch_begin(int64_t longest_ns);
 bool store_batch_over(void);
 void store_batch_end(void);
+/* Between two batches: the next one begins with a time slice of its own. Without a batch. */
+void store_batch_yield(void);
 
 /* Whether there may be more mappings, of which the kernel allows a process vm.max_map_count, and of address
  * space. */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/single_threaded.h>
 
+#include "store/batch.h"
 #include "store/config.h"
 #include "store/pass.h"
 #include "store/rest.h"
@@ -188,8 +189,9 @@ static void watch(watched_wait* it) {
       if (!is_found_idle && store_now_ns() >= at_most) break;
     } else if (!step(it, work)) { /* another thread is at it */
       wait_a_little(it, SLICE_MS);
-    } else if (store_is_pass(work) && !store_pass_under_way()) {
-      is_found_idle = false; /* for the next one anew */
+    } else {
+      if (store_is_pass(work) && !store_pass_under_way()) is_found_idle = false; /* for the next one anew */
+      store_batch_yield();
     }
   }
 }

@@ -18,7 +18,7 @@
 #include "store/statistics.h"
 #include "store/system.h"
 
-enum { STEP_NS = 7000000, AGAIN_NS = 1000000000 };
+enum { AGAIN_NS = 1000000000 };
 
 /* A parent that may not map so many times in a row publishes all the same, if its workers map. */
 enum { REFUSED_FOR_LONG = 2 };
@@ -95,7 +95,8 @@ static store_progress map_some(int file, uintptr_t key) {
 }
 
 static store_progress fill_some(int file, uintptr_t key) {
-  switch (store_publish_some(file, key, store_key_number(key) ? &came : NULL, store_now_ns() + STEP_NS)) {
+  switch (
+      store_publish_some(file, key, store_key_number(key) ? &came : NULL, store_now_ns() + STORE_BATCH_NS)) {
     case STORE_FILLED:
       published_here[file] = true;
       return STORE_MORE;

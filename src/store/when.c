@@ -47,7 +47,7 @@ enum {
   WAITS_NS = 1000 * MS,     /* who has waited within so long waits now and then */
   OVERDUE_NS = 2000 * MS,   /* a pass that was paid for waits no longer for a moment between */
   CALM_MOST_NS = 2000 * MS, /* how long publishing waits for a machine at rest, after a worker has lived on */
-  TICK_BUSY_MS = 10,        /* while sealing */
+  TICK_BUSY_MS = 4,         /* while sealing */
   TICK_MS = 100,
 };
 

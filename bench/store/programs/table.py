@@ -1,7 +1,7 @@
 """A table of pure Python objects, loaded once; forked workers look things up in it, event by event.
 
 table.py MB WORKERS EVENTS LOOK_UPS PERIOD_MS WORK_MS: each event takes so much processor time more. Prints, as JSON, what each worker's private memory was at the end of its events and
-just before the next one, and how long the events took."""
+just before the next one, how long the events took, and for how long at once it did not get on in their midst."""
 import json
 import os
 import random
@@ -20,39 +20,58 @@ def table_of(megabytes):
             for i in range(megabytes * 1_000_000 // 480)}
 
 
-def work(table, look_ups, seed):
+class Gap:
+    """The longest time between two looks at the clock, some 100 us apart: the scheduler's, mostly."""
+
+    def __init__(self):
+        self.longest, self.last = 0.0, None
+
+    def begin(self):
+        self.last = time.perf_counter()
+
+    def look(self):
+        now = time.perf_counter()
+        self.longest = max(self.longest, now - self.last)
+        self.last = now
+
+
+def work(table, look_ups, seed, gap):
     """One event: a reference count of everything that it touches goes up and down again."""
     rng, total = random.Random(seed), 0.0
     held = []
+    gap.begin()
     for _ in range(look_ups):
         entry = table[rng.randrange(len(table))]
         held.append((entry["name"], entry["cells"], entry["flags"]))
         total += entry["gain"] + sum(entry["cells"]) + len(entry["name"])
+        if len(held) % 10 == 0:
+            gap.look()
         if len(held) > 100:
             held.clear()
     return total
 
 
-def compute(seconds):
+def compute(seconds, gap):
     until = time.thread_time() + seconds
     while time.thread_time() < until:
         sum(range(1000))
+        gap.look()
 
 
 def worker(table, look_ups, work_ms, number, events, answers):
-    ends, rests, times, total = [], [], [], 0.0
+    ends, rests, times, total, gap = [], [], [], 0.0, Gap()
     while event := os.read(events, 8):
         event = int(event)
         if event % EVERY == 0:
             rests.append(private_memory.of(os.getpid()))
         began = time.perf_counter()
-        total += work(table, look_ups, number * 1000 + event)
-        compute(work_ms / 1000)
+        total += work(table, look_ups, number * 1000 + event, gap)
+        compute(work_ms / 1000, gap)
         times.append(time.perf_counter() - began)
         if event % EVERY == EVERY // 2:
             ends.append(private_memory.of(os.getpid()))
     rests.append(private_memory.of(os.getpid()))
-    mine = {"ends": ends, "rests": rests, "times": times, "total": total, "cpu": time.process_time(), "pid": os.getpid()}
+    mine = {"ends": ends, "rests": rests, "times": times, "gap": gap.longest, "total": total, "cpu": time.process_time(), "pid": os.getpid()}
     os.write(answers, (json.dumps(mine) + "\n").encode())
     os._exit(0)
 
