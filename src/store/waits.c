@@ -67,25 +67,30 @@ typedef enum { RECEIVES, ACCEPTS } socket_wait;
 
 /* Where poll tells when reading does not wait; not of perf_event's, which are read at once, nor of the
  * kernel's ciphers, nor of a named pipe that nobody has opened for writing yet. */
-static bool poll_tells(int fd, socket_wait what) {
-  struct stat status;
+static bool poll_tells(int fd, mode_t mode, socket_wait what) {
   struct statfs system;
-  if (fstat(fd, &status)) return false;
-  if (S_ISSOCK(status.st_mode))
+  if (S_ISSOCK(mode))
     return number_of_socket(fd, SO_DOMAIN) != AF_ALG &&
            number_of_socket(fd, SO_ACCEPTCONN) == (what == ACCEPTS);
-  return S_ISCHR(status.st_mode) ||
-         (S_ISFIFO(status.st_mode) && fstatfs(fd, &system) == 0 && system.f_type == PIPEFS_MAGIC);
+  return S_ISCHR(mode) || (S_ISFIFO(mode) && fstatfs(fd, &system) == 0 && system.f_type == PIPEFS_MAGIC);
+}
+
+/* Who reads a file does not wait. */
+static bool may_wait(int fd, mode_t* mode) {
+  struct stat status;
+  const long flags = store_call(SYS_fcntl, fd, F_GETFL);
+  if (flags < 0 || (flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_WRONLY || fstat(fd, &status))
+    return false;
+  *mode = status.st_mode;
+  return !S_ISREG(status.st_mode);
 }
 
 static bool idle_on(int fd, socket_wait what) {
   if (store_is_watched()) return true;
-  const long flags = store_call(SYS_fcntl, fd, F_GETFL);
-  if (flags < 0 || (flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_WRONLY ||
-      store_due(true) == STORE_NOTHING)
-    return true;
   const int saved = errno;
-  const bool leaves = !poll_tells(fd, what) || has_time_limit(fd);
+  mode_t mode;
+  const bool leaves = !may_wait(fd, &mode) || store_due(true) == STORE_NOTHING ||
+                      !poll_tells(fd, mode, what) || has_time_limit(fd);
   errno = saved;
   return leaves || store_idle(fd_is_ready, &fd, STORE_RESTARTS);
 }
@@ -580,12 +585,16 @@ static bool idle_for(struct timespec* length, struct timespec* left) {
   return slept;
 }
 
-STORE_EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {
+static int sleep_for(const struct timespec* length, struct timespec* left) {
   STORE_LIBC(nanosleep);
   if (!store_is_awake() || !is_a_time(length)) return next(length, left);
   struct timespec rest = *length;
   if (!idle_for(&rest, left)) return -1;
   return next(&rest, left);
+}
+
+STORE_EXPORT int nanosleep(const struct timespec* length, struct timespec* left) {
+  return sleep_for(length, left);
 }
 
 STORE_EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec* length,
@@ -608,14 +617,14 @@ STORE_EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timesp
 
 STORE_EXPORT int usleep(useconds_t microseconds) {
   const struct timespec length = {microseconds / 1000000, (long)(microseconds % 1000000) * 1000};
-  return nanosleep(&length, NULL);
+  return sleep_for(&length, NULL);
 }
 
 /* As glibc's: whole seconds that are left after a signal; errno is kept. */
 STORE_EXPORT unsigned sleep(unsigned seconds) {
   const int saved = errno;
   struct timespec left = {.tv_sec = seconds};
-  if (nanosleep(&left, &left)) return (unsigned)left.tv_sec;
+  if (sleep_for(&left, &left)) return (unsigned)left.tv_sec;
   errno = saved;
   return 0;
 }

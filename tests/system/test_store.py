@@ -530,10 +530,23 @@ def test_a_worker_that_waits_for_its_next_line_in_a_stream_shares(tmp_path, read
         process.wait()
 
 
-@pytest.mark.parametrize("part", ["put_back", "asks", "ends", "waits", "signals"])
-def test_streams_behave_as_any_while_the_store_works_in_their_waits(tmp_path, part):
+@pytest.mark.parametrize("part", ["put_back", "asks", "ends", "waits", "signals", "two_readers", "closed", "cancelled"])
+def test_streams_behave_as_any_while_their_waits_are_watched(tmp_path, part):
     ran = program(tmp_path, "store_streams", part, SAMEPAGE_STORE_MIN="1M")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_a_sandbox_that_kills_for_what_a_publisher_need_not_do_is_none(tmp_path):
+    process = subprocess.Popen([BUILD / "bin" / "store_streams", "sandboxed"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env=environment(tmp_path, SAMEPAGE_STORE_MIN="1M"))
+    try:
+        parent = int(process.stdout.readline())
+        wait_until(lambda: process.poll() is not None or (statistics(tmp_path, parent) or {"sealed": 0})["sealed"] > 0)
+        assert process.communicate("on\n", timeout=30)[0] == ""
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_prompt_is_shown_before_its_answer_is_waited_for(tmp_path):

@@ -31,7 +31,8 @@ def ask(path, numbers, times, answers):
         began = time.perf_counter()
         connection = Connection(path)
         connection.request("GET", f"/{number}")
-        answers[number] = connection.getresponse().read()
+        answer = connection.getresponse()
+        answers[number] = answer.read() if answer.status == 200 else None
         connection.close()
         times.append(time.perf_counter() - began)
         time.sleep(0.01)
@@ -53,6 +54,9 @@ def main():
         thread.start()
     for thread in threads:
         thread.join()
+    if None in answers.values():
+        server.terminate()
+        sys.exit("gunicorn_load.py: the application failed")
     whole = b"".join(answers[number] for number in sorted(answers))
     watched.finish(times, hashlib.sha256(whole).hexdigest())
     server.terminate()

@@ -35,9 +35,9 @@ class Gap:
         self.last = now
 
 
-def work(table, look_ups, seed, gap):
+def work(table, look_ups, seed, gap=None):
     """One event: a reference count of everything that it touches goes up and down again."""
-    rng, total = random.Random(seed), 0.0
+    rng, total, gap = random.Random(seed), 0.0, gap or Gap()
     held = []
     gap.begin()
     for _ in range(look_ups):

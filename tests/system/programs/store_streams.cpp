@@ -5,13 +5,20 @@
  *   store_streams PART     prints a line for what is not as without the store, while this process works for
  * it store_streams prompt   asks for a line, without a newline at the end
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -238,11 +245,111 @@ void signals() {
   std::free(whole);
 }
 
+/* ---- several threads and one stream ---- */
+
+struct Thread {
+  pthread_t itself{};
+  FILE* stream;
+  std::string line;
+
+  explicit Thread(FILE* of, void* (*body)(void*) = read_line) : stream(of) {
+    pthread_create(&itself, nullptr, body, this);
+  }
+  Thread(const Thread&) = delete;
+
+  bool ends_in_time() {
+    timespec until{};
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += static_cast<long>(LATE_S);
+    return pthread_timedjoin_np(itself, nullptr, &until) == 0;
+  }
+  static void* read_line(void* thread) {
+    auto* self = static_cast<Thread*>(thread);
+    char text[64];
+    self->line = std::fgets(text, sizeof text, self->stream) != nullptr ? text : "nothing";
+    return nullptr;
+  }
+  static void* close_it(void* thread) {
+    std::fclose(static_cast<Thread*>(thread)->stream);
+    return nullptr;
+  }
+};
+
+struct Pipe {
+  int ends[2];
+  FILE* stream;
+  Pipe() : ends{}, stream(pipe(ends) == 0 ? fdopen(ends[0], "r") : nullptr) {}
+  void put(const char* text) const { check(write(ends[1], text, std::strlen(text)) > 0, "write"); }
+};
+
+/* One of them reads both lines; the other has its own from the buffer. */
+void two_readers() {
+  for (int round = 0; round < 5; ++round) {
+    Pipe pipe;
+    Thread first(pipe.stream);
+    nap();
+    Thread second(pipe.stream);
+    nap();
+    pipe.put("1\n2\n");
+    if (!first.ends_in_time() || !second.ends_in_time())
+      return check(false, "a line that another thread has read ahead");
+    check(first.line != second.line && first.line.size() == 2 && second.line.size() == 2, "two lines");
+  }
+}
+
+/* Who closes a stream waits for its reader. */
+void closed() {
+  Pipe pipe;
+  Thread reader(pipe.stream);
+  nap();
+  Thread closer(pipe.stream, Thread::close_it);
+  nap();
+  pipe.put("last\n");
+  check(reader.ends_in_time() && closer.ends_in_time() && reader.line == "last\n", "a stream that is closed");
+}
+
+/* Who is cancelled leaves the stream to others. */
+void cancelled() {
+  Pipe pipe;
+  Thread reader(pipe.stream);
+  nap();
+  pthread_cancel(reader.itself);
+  if (!reader.ends_in_time()) return check(false, "pthread_cancel");
+  Thread next(pipe.stream);
+  pipe.put("next\n");
+  check(next.ends_in_time() && next.line == "next\n", "after a thread that was cancelled");
+}
+
+/* ---- */
+
 pid_t lives_on() {
   const pid_t child = fork();
-  if (child == 0)
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) pause();  // which the store does not see
+  }
   return child;
+}
+
+/* What a sandbox forbids that does not know of the store: it publishes all the same. */
+void sandboxed() {
+  std::array filter = {sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                       sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_yield, 0, 1),
+                       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program = {filter.size(), filter.data()};
+  const bool confined = syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+  check(confined, "seccomp");
+  const pid_t worker = fork();
+  if (worker == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) poll(nullptr, 0, 100);
+  }
+  std::cout << getpid() << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+  kill(worker, SIGKILL);
 }
 
 void prompt() {
@@ -259,9 +366,16 @@ int main(int argc, char** argv) {
   const auto all = readers();
   const auto reader = all.find(what);
   if (reader != all.end()) return answer_lines(reader->second);
-  const std::map<std::string, void (*)()> parts = {{"put_back", put_back}, {"asks", asks},
-                                                   {"ends", ends},         {"waits", waits},
-                                                   {"signals", signals},   {"prompt", prompt}};
+  const std::map<std::string, void (*)()> parts = {{"put_back", put_back},
+                                                   {"asks", asks},
+                                                   {"ends", ends},
+                                                   {"waits", waits},
+                                                   {"signals", signals},
+                                                   {"prompt", prompt},
+                                                   {"two_readers", two_readers},
+                                                   {"closed", closed},
+                                                   {"cancelled", cancelled},
+                                                   {"sandboxed", sandboxed}};
   const auto part = parts.find(what);
   if (part == parts.end()) return 2;
   const pid_t child = lives_on();
