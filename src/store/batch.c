@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -30,7 +31,8 @@ enum {
 
 static store_survey survey;
 static unsigned splits;
-static bool stopped, was_made; /* since the last yield */
+static bool stopped;
+static atomic_bool was_made; /* since store_batch_none_yet() */
 static int64_t began, longest, over_at;
 
 static struct iovec drops[RUNS];
@@ -148,11 +150,14 @@ void store_batch_end(void) {
   store_paused_since(began);
 }
 
+void store_batch_none_yet(void) {
+  was_made = false;
+}
+
 /* What a sandbox might kill for. A thread with a deadline would lose the rest of its time. */
 void store_batch_yield(void) {
   if (was_made && !survey.filtered && store_call(SYS_sched_getscheduler, 0) == SCHED_OTHER)
     store_call(SYS_sched_yield);
-  was_made = false;
 }
 
 enum { PLAIN = 1, OF_STORE = 2 };

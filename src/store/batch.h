@@ -16,7 +16,9 @@ enum { STORE_BATCH_NS = 2500000, STORE_SHORT_BATCH_NS = 1000000 };
 bool store_batch_begin(int64_t longest_ns);
 bool store_batch_over(void);
 void store_batch_end(void);
-/* After a batch, if there was one: the next begins with a time slice of its own. */
+/* The next batch begins with a time slice of its own; if there was one since store_batch_none_yet(), which
+ * has seen no sandbox. */
+void store_batch_none_yet(void);
 void store_batch_yield(void);
 
 /* Whether there may be more mappings, of which the kernel allows a process vm.max_map_count, and of address

@@ -84,7 +84,7 @@ typedef struct {
   const void* wait;
   uint64_t blocked;       /* signals, before */
   const uint64_t* during; /* and while it waits; NULL: all */
-  bool cancellable, interrupted;
+  bool cancellable, holds, interrupted;
 } watched_wait;
 
 static bool is_ready(watched_wait* it, int milliseconds) {
@@ -170,6 +170,7 @@ bool store_is_watched(void) {
 }
 
 static bool step(const watched_wait* it, store_work work) {
+  store_batch_none_yet();
   store_stop_takes(it->during ? ~*it->during : 0);
   const bool done = store_step(work);
   store_stop_takes(0);
@@ -239,13 +240,16 @@ static void stop_watching(void) {
   atomic_store(&watching_process, 0);
 }
 
-static void end_watch(void* blocked) {
+/* The thread is cancelled. */
+static void end_watch(void* wait) {
+  const watched_wait* it = wait;
   stop_watching();
-  store_restore_signals(*(uint64_t*)blocked);
+  if (it->holds) it->ready(it->wait, STORE_CANCELLED, NULL);
+  store_restore_signals(it->blocked);
 }
 
 static void watch_to_its_end(watched_wait* it) {
-  pthread_cleanup_push(end_watch, &it->blocked);
+  pthread_cleanup_push(end_watch, it);
   watch(it);
   pthread_cleanup_pop(0);
 }
@@ -257,8 +261,13 @@ bool store_idle_blocked(store_ready* ready, const void* wait, int flags, uint64_
     return true;
   }
   const uint64_t during = blocked | LIBCS_SIGNALS;
-  watched_wait it = {
-      ready, wait, blocked, is_first_of_several() ? &during : NULL, !(flags & STORE_NOT_CANCELLED), false};
+  watched_wait it = {ready,
+                     wait,
+                     blocked,
+                     is_first_of_several() ? &during : NULL,
+                     !(flags & STORE_NOT_CANCELLED),
+                     flags & STORE_HOLDS,
+                     false};
   const bool watches = begin_watch();
   if (watches) watch_to_its_end(&it);
   const bool interrupted = it.interrupted || (atomic_load(&store_awake) &&

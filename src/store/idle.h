@@ -21,7 +21,10 @@ enum {
    * and its wait would go on: the first thread of several does not work in such a wait. */
   STORE_CLOSED = 2,
   STORE_NOT_CANCELLED = 4, /* the call is no cancellation point; this is one else */
+  STORE_HOLDS = 8,         /* `ready` is called with STORE_CANCELLED if the thread is cancelled meanwhile */
 };
+
+enum { STORE_CANCELLED = -1 };
 
 /* Works until nothing is due or `ready`. False: a signal has interrupted the wait, errno is EINTR. The first
  * thread of several does not work in a call that may restart after one of the program's handlers either: they

@@ -3,9 +3,9 @@
  * for does not; scanf leaves a part, as a rule, and passes through. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <sys/single_threaded.h>
 #include <wchar.h>
 
 #include "store/waits.h"
@@ -23,13 +23,17 @@ char* __fgets_unlocked_chk(char* to, size_t room, int size, FILE* stream);
 size_t __fread_chk(void* to, size_t room, size_t size, size_t count, FILE* stream);
 size_t __fread_unlocked_chk(void* to, size_t room, size_t size, size_t count, FILE* stream);
 
-#define CALLS(each)                                                                                  \
-  each(getc) each(getc_unlocked) each(__uflow) each(fgets) each(fgets_unlocked) each(fread)          \
-      each(fread_unlocked) each(getline) each(getdelim) each(__fgets_chk) each(__fgets_unlocked_chk) \
-          each(__fread_chk) each(__fread_unlocked_chk)
+int _IO_getc(FILE* stream);
+
+#define CALLS(each)                                                                                          \
+  each(getc) each(fgetc) each(_IO_getc) each(getchar) each(getc_unlocked) each(fgetc_unlocked)               \
+      each(getchar_unlocked) each(__uflow) each(fgets) each(fgets_unlocked) each(fread) each(fread_unlocked) \
+          each(getline) each(getdelim) each(__getdelim) each(__fgets_chk) each(__fgets_unlocked_chk)         \
+              each(__fread_chk) each(__fread_unlocked_chk)
 CALLS(STORE_DECLARE)
 
-/* Others have functions of these names, with other parameters even: they are called as they are. */
+/* Others have functions of these names, whose parameters may be no streams: then they are called, and all of
+ * these left alone. */
 static bool are_libcs;
 
 __attribute__((constructor)) static void find_all(void) {
@@ -60,16 +64,11 @@ static inline bool is_empty(const FILE* stream) {
   return __builtin_expect(stream->_IO_read_ptr >= stream->_IO_read_end, 0);
 }
 
-/* __fsetlocking */
-static bool locks(const FILE* stream) {
-  return !(stream->_flags & _IO_USER_LOCK);
-}
-
 /* False: a signal has interrupted the wait; errno and the stream tell, as after read(2). */
-static bool has_waited(FILE* stream) {
+static bool waits(FILE* stream, void (*cancelled)(void* stream)) {
   const int saved = errno;
-  const bool goes_on =
-      !is_empty(stream) || !only_reads(stream) || store_idle_to_read(fileno_unlocked(stream));
+  const bool goes_on = !is_empty(stream) || !only_reads(stream) ||
+                       store_idle_to_read(fileno_unlocked(stream), cancelled, stream);
   if (goes_on)
     errno = saved;
   else
@@ -81,78 +80,59 @@ static void unlock(void* stream) {
   funlockfile(stream);
 }
 
-/* A function of libc's that reads from `stream`, and returns `none` at an error. It is called at once if it
- * will not read (`reads`), or there is something to give; else the caller waits first, with the stream's lock
- * as libc does: nobody closes the stream, or reads what comes, meanwhile. */
-#define READER(type, name, none, parameters, arguments, reads)                           \
-  __attribute__((noinline)) static type name##_idly parameters {                         \
-    type volatile result = none;                                                         \
-    flockfile(stream);                                                                   \
-    pthread_cleanup_push(unlock, stream);                                                \
-    if (has_waited(stream)) result = libc_##name arguments;                              \
-    pthread_cleanup_pop(1);                                                              \
-    return result;                                                                       \
-  }                                                                                      \
-  static inline type name##_here parameters {                                            \
-    STORE_LIBC(name);                                                                    \
-    return store_is_awake() && are_libcs && (reads) && is_empty(stream) && locks(stream) \
-               ? name##_idly arguments                                                   \
-               : next arguments;                                                         \
-  }                                                                                      \
-  STORE_EXPORT type name parameters {                                                    \
-    return name##_here arguments;                                                        \
-  }
+typedef enum { UNLOCKED, LOCKED } stream_lock;
 
-/* The same, of a stream that the caller has locked, or that is its alone. */
-#define UNLOCKED_READER(type, name, none, parameters, arguments, reads)                                   \
-  static inline type name##_here parameters {                                                             \
-    STORE_LIBC(name);                                                                                     \
-    if (store_is_awake() && are_libcs && (reads) && is_empty(stream) && !has_waited(stream)) return none; \
-    return next arguments;                                                                                \
-  }                                                                                                       \
-  STORE_EXPORT type name parameters {                                                                     \
-    return name##_here arguments;                                                                         \
-  }
-
-READER(int, getc, EOF, (FILE * stream), (stream), true)
-STORE_EXPORT int fgetc(FILE* stream) __attribute__((alias("getc")));
-STORE_EXPORT int _IO_getc(FILE* stream) __attribute__((alias("getc")));
-STORE_EXPORT int getchar(void) {
-  return getc_here(stdin);
+/* As libc does: with the stream's lock, so that nobody reads what comes, or closes the stream, meanwhile. Not
+ * over libc's own call, whose end by an exception or a jump would leave it locked. */
+__attribute__((noinline)) static bool has_waited(FILE* stream, stream_lock lock) {
+  if (lock == UNLOCKED || __libc_single_threaded || (stream->_flags & _IO_USER_LOCK))
+    return waits(stream, NULL);
+  flockfile(stream);
+  const bool goes_on = waits(stream, unlock);
+  funlockfile(stream);
+  return goes_on;
 }
 
-UNLOCKED_READER(int, getc_unlocked, EOF, (FILE * stream), (stream), true)
-STORE_EXPORT int fgetc_unlocked(FILE* stream) __attribute__((alias("getc_unlocked")));
-STORE_EXPORT int getchar_unlocked(void) {
-  return getc_unlocked_here(stdin);
-}
+/* A function of libc's that reads from `stream`, if `reads`, and returns `none` at an error. */
+#define READER(type, name, parameters, arguments, stream, lock, reads, none)                       \
+  STORE_EXPORT type name parameters {                                                              \
+    STORE_LIBC(name);                                                                              \
+    if (store_is_awake() && are_libcs && (reads) && is_empty(stream) && !has_waited(stream, lock)) \
+      return none;                                                                                 \
+    return next arguments;                                                                         \
+  }
 
+READER(int, getc, (FILE * stream), (stream), stream, LOCKED, true, EOF)
+READER(int, fgetc, (FILE * stream), (stream), stream, LOCKED, true, EOF)
+READER(int, _IO_getc, (FILE * stream), (stream), stream, LOCKED, true, EOF)
+READER(int, getchar, (void), (), stdin, LOCKED, true, EOF)
+READER(int, getc_unlocked, (FILE * stream), (stream), stream, UNLOCKED, true, EOF)
+READER(int, fgetc_unlocked, (FILE * stream), (stream), stream, UNLOCKED, true, EOF)
+READER(int, getchar_unlocked, (void), (), stdin, UNLOCKED, true, EOF)
 /* What getc_unlocked calls where it is compiled into its caller. */
-UNLOCKED_READER(int, __uflow, EOF, (FILE * stream), (stream), true)
+READER(int, __uflow, (FILE * stream), (stream), stream, UNLOCKED, true, EOF)
 
-READER(char*, fgets, NULL, (char* restrict to, int size, FILE* restrict stream), (to, size, stream), size > 1)
-UNLOCKED_READER(char*, fgets_unlocked, NULL, (char* restrict to, int size, FILE* restrict stream),
-                (to, size, stream), size > 1)
-READER(char*, __fgets_chk, NULL, (char* to, size_t room, int size, FILE* stream), (to, room, size, stream),
-       size > 1)
-UNLOCKED_READER(char*, __fgets_unlocked_chk, NULL, (char* to, size_t room, int size, FILE* stream),
-                (to, room, size, stream), size > 1)
+READER(char*, fgets, (char* restrict to, int size, FILE* restrict stream), (to, size, stream), stream, LOCKED,
+       size > 1, NULL)
+READER(char*, fgets_unlocked, (char* restrict to, int size, FILE* restrict stream), (to, size, stream),
+       stream, UNLOCKED, size > 1, NULL)
+READER(char*, __fgets_chk, (char* to, size_t room, int size, FILE* stream), (to, room, size, stream), stream,
+       LOCKED, size > 1, NULL)
+READER(char*, __fgets_unlocked_chk, (char* to, size_t room, int size, FILE* stream), (to, room, size, stream),
+       stream, UNLOCKED, size > 1, NULL)
 
-READER(size_t, fread, 0, (void* restrict to, size_t size, size_t count, FILE* restrict stream),
-       (to, size, count, stream), size&& count)
-UNLOCKED_READER(size_t, fread_unlocked, 0,
-                (void* restrict to, size_t size, size_t count, FILE* restrict stream),
-                (to, size, count, stream), size&& count)
-READER(size_t, __fread_chk, 0, (void* to, size_t room, size_t size, size_t count, FILE* stream),
-       (to, room, size, count, stream), size&& count)
-UNLOCKED_READER(size_t, __fread_unlocked_chk, 0,
-                (void* to, size_t room, size_t size, size_t count, FILE* stream),
-                (to, room, size, count, stream), size&& count)
+READER(size_t, fread, (void* restrict to, size_t size, size_t count, FILE* restrict stream),
+       (to, size, count, stream), stream, LOCKED, size&& count, 0)
+READER(size_t, fread_unlocked, (void* restrict to, size_t size, size_t count, FILE* restrict stream),
+       (to, size, count, stream), stream, UNLOCKED, size&& count, 0)
+READER(size_t, __fread_chk, (void* to, size_t room, size_t size, size_t count, FILE* stream),
+       (to, room, size, count, stream), stream, LOCKED, size&& count, 0)
+READER(size_t, __fread_unlocked_chk, (void* to, size_t room, size_t size, size_t count, FILE* stream),
+       (to, room, size, count, stream), stream, UNLOCKED, size&& count, 0)
 
-READER(ssize_t, getline, -1, (char** restrict to, size_t* restrict room, FILE* restrict stream),
-       (to, room, stream), true)
-READER(ssize_t, getdelim, -1,
-       (char** restrict to, size_t* restrict room, int delimiter, FILE* restrict stream),
-       (to, room, delimiter, stream), true)
-STORE_EXPORT ssize_t __getdelim(char** restrict to, size_t* restrict room, int delimiter,
-                                FILE* restrict stream) __attribute__((alias("getdelim")));
+READER(ssize_t, getline, (char** restrict to, size_t* restrict room, FILE* restrict stream),
+       (to, room, stream), stream, LOCKED, true, -1)
+READER(ssize_t, getdelim, (char** restrict to, size_t* restrict room, int delimiter, FILE* restrict stream),
+       (to, room, delimiter, stream), stream, LOCKED, true, -1)
+READER(ssize_t, __getdelim, (char** restrict to, size_t* restrict room, int delimiter, FILE* restrict stream),
+       (to, room, delimiter, stream), stream, LOCKED, true, -1)

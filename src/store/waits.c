@@ -36,8 +36,19 @@ __attribute__((constructor)) static void find_all(void) {
 
 /* ---- descriptors ---- */
 
+struct reading {
+  int fd;
+  void (*cancelled)(void* holder); /* or NULL */
+  void* holder;
+};
+
 static store_state fd_is_ready(const void* wait, int milliseconds, const uint64_t* during) {
-  struct pollfd one = {.fd = *(const int*)wait, .events = POLLIN};
+  const struct reading* it = wait;
+  if (milliseconds == STORE_CANCELLED) {
+    it->cancelled(it->holder);
+    return STORE_COME;
+  }
+  struct pollfd one = {.fd = it->fd, .events = POLLIN};
   const struct timespec time = {.tv_nsec = milliseconds * 1000000L};
   const long result = store_call(SYS_ppoll, &one, 1, &time, during, sizeof *during);
   return result < 0 && errno == EINTR ? STORE_INTERRUPTED : result ? STORE_COME : STORE_NOT_YET;
@@ -85,18 +96,22 @@ static bool may_wait(int fd, mode_t* mode) {
   return !S_ISREG(status.st_mode);
 }
 
-static bool idle_on(int fd, socket_wait what) {
+static bool idle_in(struct reading it, socket_wait what) {
   if (store_is_watched()) return true;
   const int saved = errno;
   mode_t mode;
-  const bool leaves = !may_wait(fd, &mode) || store_due(true) == STORE_NOTHING ||
-                      !poll_tells(fd, mode, what) || has_time_limit(fd);
+  const bool leaves = !may_wait(it.fd, &mode) || store_due(true) == STORE_NOTHING ||
+                      !poll_tells(it.fd, mode, what) || has_time_limit(it.fd);
   errno = saved;
-  return leaves || store_idle(fd_is_ready, &fd, STORE_RESTARTS);
+  return leaves || store_idle(fd_is_ready, &it, STORE_RESTARTS | (it.cancelled ? STORE_HOLDS : 0));
 }
 
-bool store_idle_to_read(int fd) {
-  return idle_on(fd, RECEIVES);
+static bool idle_on(int fd, socket_wait what) {
+  return idle_in((struct reading){fd, NULL, NULL}, what);
+}
+
+bool store_idle_to_read(int fd, void (*cancelled)(void* holder), void* holder) {
+  return idle_in((struct reading){fd, cancelled, holder}, RECEIVES);
 }
 
 /* Flags with which a call does not wait, or not for what poll tells. */

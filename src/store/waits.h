@@ -19,5 +19,5 @@
   const __typeof__(&name) next = libc_##name
 
 /* Works in the time in which reading from this descriptor would wait. False: a signal has interrupted the
- * wait, errno is EINTR. */
-bool store_idle_to_read(int fd);
+ * wait, errno is EINTR. `cancelled`, or NULL: called with `holder` if the thread is cancelled meanwhile. */
+bool store_idle_to_read(int fd, void (*cancelled)(void* holder), void* holder);

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <samepage/samepage.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,6 +18,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csetjmp>
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
@@ -30,6 +32,8 @@
 #include <vector>
 
 #undef getc_unlocked
+
+#pragma weak samepage_seal
 
 extern "C" char* __fgets_chk(char* to, std::size_t room, int size, FILE* stream);
 extern "C" std::size_t __fread_chk(void* to, std::size_t room, std::size_t size, std::size_t count,
@@ -269,10 +273,6 @@ struct Thread {
     self->line = std::fgets(text, sizeof text, self->stream) != nullptr ? text : "nothing";
     return nullptr;
   }
-  static void* close_it(void* thread) {
-    std::fclose(static_cast<Thread*>(thread)->stream);
-    return nullptr;
-  }
 };
 
 struct Pipe {
@@ -297,17 +297,6 @@ void two_readers() {
   }
 }
 
-/* Who closes a stream waits for its reader. */
-void closed() {
-  Pipe pipe;
-  Thread reader(pipe.stream);
-  nap();
-  Thread closer(pipe.stream, Thread::close_it);
-  nap();
-  pipe.put("last\n");
-  check(reader.ends_in_time() && closer.ends_in_time() && reader.line == "last\n", "a stream that is closed");
-}
-
 /* Who is cancelled leaves the stream to others. */
 void cancelled() {
   Pipe pipe;
@@ -318,6 +307,23 @@ void cancelled() {
   Thread next(pipe.stream);
   pipe.put("next\n");
   check(next.ends_in_time() && next.line == "next\n", "after a thread that was cancelled");
+}
+
+sigjmp_buf out;
+
+/* Who jumps out of a reader, and then ends. */
+void jumped() {
+  Pipe pipe;
+  struct sigaction action {};
+  action.sa_handler = [](int) { siglongjmp(out, 1); };
+  sigaction(SIGUSR1, &action, nullptr);
+  Thread reader(pipe.stream, [](void* thread) -> void* {
+    if (sigsetjmp(out, 1) == 0) Thread::read_line(thread);
+    pthread_exit(nullptr);
+  });
+  nap();
+  pthread_kill(reader.itself, SIGUSR1);
+  check(reader.ends_in_time(), "a jump out of a reader");
 }
 
 /* ---- */
@@ -331,8 +337,8 @@ pid_t lives_on() {
   return child;
 }
 
-/* What a sandbox forbids that does not know of the store: it publishes all the same. */
-void sandboxed() {
+/* What a sandbox forbids that does not know of the store. */
+void confine() {
   std::array filter = {sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
                        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_yield, 0, 1),
                        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
@@ -341,15 +347,43 @@ void sandboxed() {
   const bool confined = syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
   check(confined, "seccomp");
-  const pid_t worker = fork();
-  if (worker == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;) poll(nullptr, 0, 100);
-  }
+}
+
+pid_t worker() {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (;;) poll(nullptr, 0, 100);
+}
+
+void says_who_and_waits() {
   std::cout << getpid() << std::endl;
   std::string line;
   std::getline(std::cin, line);
-  kill(worker, SIGKILL);
+}
+
+/* Publishes all the same. */
+void sandboxed() {
+  confine();
+  const pid_t child = worker();
+  says_who_and_waits();
+  kill(child, SIGKILL);
+}
+
+/* Of a family that has been looked at before. */
+void sandboxed_worker() {
+  check(samepage_seal != nullptr && samepage_seal() == SAMEPAGE_OK, "samepage_seal");
+  const pid_t others[] = {worker(), worker()};
+  const pid_t confined = fork();
+  if (confined == 0) {
+    confine();
+    says_who_and_waits();
+    std::cout.flush();
+    _exit(0);
+  }
+  int status = 1;
+  check(waitpid(confined, &status, 0) == confined && status == 0, "a worker that confines itself");
+  for (const pid_t child : others) kill(child, SIGKILL);
 }
 
 void prompt() {
@@ -373,9 +407,10 @@ int main(int argc, char** argv) {
                                                    {"signals", signals},
                                                    {"prompt", prompt},
                                                    {"two_readers", two_readers},
-                                                   {"closed", closed},
+                                                   {"jumped", jumped},
                                                    {"cancelled", cancelled},
-                                                   {"sandboxed", sandboxed}};
+                                                   {"sandboxed", sandboxed},
+                                                   {"sandboxed_worker", sandboxed_worker}};
   const auto part = parts.find(what);
   if (part == parts.end()) return 2;
   const pid_t child = lives_on();

@@ -2,12 +2,15 @@
 // third, O_DIRECT AIO in a fourth, and io_uring with registered buffers in a fifth, whose contexts come and
 // go. Every writer has bytes of its own on every page and remembers what it wrote; bytes come back often, so
 // that passes have pages to give back. Prints of all rounds a line for each writer, "NAME WRITES LOST", and
-// "GIVEN_BACK SEALS". store_writers ROUNDS SECONDS
+// "GIVEN_BACK SEALS". store_writers ROUNDS SECONDS: the first thread seals and makes passes;
+// store_writers ROUNDS SECONDS waits: the library does, while that thread waits, for a worker that lives on.
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/aio_abi.h>
+#include <poll.h>
 #include <pthread.h>
 #include <samepage/samepage.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -199,14 +202,35 @@ struct Totals {
   std::uint64_t writes[kWriters], lost[kWriters], given_back, seals;
 };
 
+samepage_store_stats statistics() {
+  samepage_store_stats now;
+  samepage_store_statistics(&now);
+  return now;
+}
+
+/// For whom its parent publishes.
+pid_t worker() {
+  const pid_t child = fork();
+  if (child) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (;;) poll(nullptr, 0, 100);
+}
+
+bool seal(bool waits) {
+  if (!waits) return samepage_seal() == SAMEPAGE_OK;
+  poll(nullptr, 0, 200);
+  return statistics().sealed == kPages * kPage;
+}
+
 /// One process's life: constants, writers, one seal, passes.
-Totals live(double seconds) {
+Totals live(double seconds, bool waits) {
   samepage_constant_begin();
   constants = static_cast<unsigned char*>(aligned_alloc(kPage, kPages * kPage));
   samepage_scope_end();
   for (std::size_t i = 0; i < kPages * kPage; ++i)
     constants[i] = static_cast<unsigned char>(i / kSector * 2654435761u >> 13);
   for (int writer = 0; writer < kWriters; ++writer) cells[writer] = new Cells(static_cast<Writer>(writer));
+  const pid_t other = waits ? worker() : 0;
   signal(SIGUSR1, on_signal);
   std::vector<std::thread> threads;
   threads.emplace_back(write_here, kFirst);
@@ -223,14 +247,14 @@ Totals live(double seconds) {
   });
   const auto began = Clock::now();
   bool sealed = false;  // while a context is open it is not
-  while (!sealed && Clock::now() < began + std::chrono::seconds(5)) sealed = samepage_seal() == SAMEPAGE_OK;
+  while (!sealed && Clock::now() < began + std::chrono::seconds(20)) sealed = seal(waits);
   const auto until = Clock::now() + std::chrono::duration<double>(seconds);
-  while (Clock::now() < until) samepage_reshare();
+  while (Clock::now() < until) waits ? void(poll(nullptr, 0, 200)) : void(samepage_reshare());
   over = true;
   kicker.join();
   for (std::thread& thread : threads) thread.join();
-  samepage_store_stats stats;
-  samepage_store_statistics(&stats);
+  if (other > 0) kill(other, SIGKILL);
+  const samepage_store_stats stats = statistics();
   Totals totals = {};
   for (std::size_t writer = 0; writer < kWriters; ++writer) {
     cells[writer]->look();
@@ -245,13 +269,13 @@ Totals live(double seconds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (!samepage_seal || argc != 3) return 2;
+  if (!samepage_seal || argc < 3) return 2;
   Totals totals = {};
   for (int round = 0; round < atoi(argv[1]); ++round) {  // each in a process of its own: a process seals once
     int result[2], status;
     if (pipe(result)) return 2;
     if (fork() == 0) {
-      const Totals mine = live(atof(argv[2]));
+      const Totals mine = live(atof(argv[2]), argc > 3);
       _exit(write(result[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
     }
     close(result[1]);
