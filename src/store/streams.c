@@ -2,6 +2,9 @@
  * a stream that has nothing left to give waits for its descriptor first. One that has a part of what is asked
  * for does not; scanf leaves a part, as a rule, and passes through. */
 #define _GNU_SOURCE
+#include <features.h>
+#undef __USE_EXTERN_INLINES /* which would be definitions of some of these */
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdio_ext.h>

@@ -568,7 +568,10 @@ def test_a_prompt_is_shown_before_its_answer_is_waited_for(tmp_path):
 
 def test_a_library_with_a_getline_of_its_own_keeps_it(tmp_path):
     """From before POSIX had one; the heap's stands before it, in all processes."""
-    (tmp_path / "lines.c").write_text("int getline(char* to, int size) { return to[0] = size; }\nint ask(void) { char to[8]; return getline(to, 7); }\n")
+    (tmp_path / "lines.c").write_text("""int getline(char* to, int size) { return to[0] = size; }
+typedef int with_some_third_argument(char*, int, long);
+int ask(void) { char to[8]; return ((with_some_third_argument*)getline)(to, 7, 1); }
+""")
     (tmp_path / "main.c").write_text("""#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
