@@ -11,6 +11,8 @@ _PACKAGES = ("libc6", "libjemalloc2", "libtcmalloc-minimal4", "libmimalloc2.0", 
 
 _INTRODUCTION = """# Benchmarks
 
+Of the heap; the store's are in [store.md](store.md#figures), the farm's in [farm.md](farm.md#figures), the watchdog's in [watchdog.md](watchdog.md), the census's in [why.md](why.md).
+
 Written by `{command}` on {date}; run it to have the figures of your own machine.
 
 {machine}
