@@ -44,7 +44,8 @@ __attribute__((constructor)) static void find_all(void) {
   CALLS(STORE_FIND)
   are_libcs = dladdr(dlsym(RTLD_NEXT, "__fpending"), &libc);
 #define IS_LIBCS(name) \
-  are_libcs = are_libcs && dladdr((void*)libc_##name, &found) && found.dli_fbase == libc.dli_fbase;
+  if (libc_##name)     \
+    are_libcs = are_libcs && dladdr((void*)libc_##name, &found) && found.dli_fbase == libc.dli_fbase;
   CALLS(IS_LIBCS)
 }
 
@@ -125,13 +126,13 @@ READER(char*, __fgets_unlocked_chk, (char* to, size_t room, int size, FILE* stre
        stream, UNLOCKED, size > 1, NULL)
 
 READER(size_t, fread, (void* restrict to, size_t size, size_t count, FILE* restrict stream),
-       (to, size, count, stream), stream, LOCKED, size&& count, 0)
+       (to, size, count, stream), stream, LOCKED, (size && count), 0)
 READER(size_t, fread_unlocked, (void* restrict to, size_t size, size_t count, FILE* restrict stream),
-       (to, size, count, stream), stream, UNLOCKED, size&& count, 0)
+       (to, size, count, stream), stream, UNLOCKED, (size && count), 0)
 READER(size_t, __fread_chk, (void* to, size_t room, size_t size, size_t count, FILE* stream),
-       (to, room, size, count, stream), stream, LOCKED, size&& count, 0)
+       (to, room, size, count, stream), stream, LOCKED, (size && count), 0)
 READER(size_t, __fread_unlocked_chk, (void* to, size_t room, size_t size, size_t count, FILE* stream),
-       (to, room, size, count, stream), stream, UNLOCKED, size&& count, 0)
+       (to, room, size, count, stream), stream, UNLOCKED, (size && count), 0)
 
 READER(ssize_t, getline, (char** restrict to, size_t* restrict room, FILE* restrict stream),
        (to, room, stream), stream, LOCKED, true, -1)
