@@ -88,7 +88,7 @@ static void on_activity(void* context, uint64_t allocated, uint64_t freed) {
   if (now < due || !atomic_compare_exchange_strong(&next_look, &due, now + atomic_load(&tick_every))) return;
   int saved = errno;
   heap_policy_tick();
-  atomic_store(&next_look, now_ms(CLOCK_MONOTONIC) + atomic_load(&tick_every)); /* it took a while */
+  atomic_store(&next_look, now_ms(CLOCK_MONOTONIC) + atomic_load(&tick_every)); /* from its end */
   if (heap_config.known && atomic_load(&watching)) look();
   errno = saved;
 }

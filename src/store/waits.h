@@ -10,8 +10,8 @@
 #define store_is_awake() __builtin_expect(atomic_load_explicit(&store_awake, memory_order_relaxed), 0)
 
 /* libc's functions behind this library's. They are looked for when it is loaded: dlsym waits for a thread
- * that is in dlopen, and is not for signal handlers. A file's list of them is expanded with DECLARE, and with
- * FIND in a constructor; LIBC is a function's first line. */
+ * that is in dlopen, and is not for signal handlers. A file's list of them is expanded with STORE_DECLARE,
+ * and with STORE_FIND in a constructor; STORE_LIBC is a function's first line. */
 #define STORE_DECLARE(name) static __typeof__(&name) libc_##name;
 #define STORE_FIND(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
 #define STORE_LIBC(name)                                  \

@@ -72,7 +72,7 @@ double process(const std::string& kind, Table& table, std::uint64_t event, std::
   return look_up(table, random, heavy ? 20000 : 50);
 }
 
-/// By system calls: the store does not see waits inside libc's own streams.
+/// By system calls: no stream has a copy of its own.
 template <typename T>
 bool get(int fd, T& value) {
   return read(fd, &value, sizeof value) == sizeof value;

@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
   std::printf("%d\n", int(getpid()));
   std::fflush(stdout);
   char line;
-  if (read(STDIN_FILENO, &line, 1) != 1) return 1;  // as a server waits; stdio's own reads nobody can notice
+  if (read(STDIN_FILENO, &line, 1) != 1) return 1;  // as a server waits
   double sum = 0;
   std::vector<double> times;
   for (std::uint64_t request = 0; request < std::uint64_t(requests); ++request) {

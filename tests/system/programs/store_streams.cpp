@@ -378,7 +378,6 @@ void sandboxed_worker() {
   if (confined == 0) {
     confine();
     says_who_and_waits();
-    std::cout.flush();
     _exit(0);
   }
   int status = 1;

@@ -247,7 +247,7 @@ Totals live(double seconds, bool waits) {
   });
   const auto began = Clock::now();
   bool sealed = false;  // while a context is open it is not
-  while (!sealed && Clock::now() < began + std::chrono::seconds(20)) sealed = seal(waits);
+  while (!sealed && Clock::now() < began + std::chrono::seconds(waits ? 20 : 5)) sealed = seal(waits);
   const auto until = Clock::now() + std::chrono::duration<double>(seconds);
   while (Clock::now() < until) waits ? void(poll(nullptr, 0, 200)) : void(samepage_reshare());
   over = true;
@@ -266,23 +266,19 @@ Totals live(double seconds, bool waits) {
   return totals;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (!samepage_seal || argc < 3) return 2;
+/// Each in a process of its own: a process seals once.
+Totals live_often(int rounds, double seconds) {
   Totals totals = {};
-  if (argc > 3) totals = live(atof(argv[2]), true);  // here: who forked it would publish for it
-  for (int round = 0; argc == 3 && round < atoi(argv[1]);
-       ++round) {  // each in a process of its own: a process seals once
+  for (int round = 0; round < rounds; ++round) {
     int result[2], status;
-    if (pipe(result)) return 2;
+    if (pipe(result)) exit(2);
     if (fork() == 0) {
-      const Totals mine = live(atof(argv[2]), false);
+      const Totals mine = live(seconds, false);
       _exit(write(result[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
     }
     close(result[1]);
     Totals theirs;
-    if (read(result[0], &theirs, sizeof theirs) != sizeof theirs) return 1;
+    if (read(result[0], &theirs, sizeof theirs) != sizeof theirs) exit(1);
     for (std::size_t writer = 0; writer < kWriters; ++writer) {
       totals.writes[writer] += theirs.writes[writer];
       totals.lost[writer] += theirs.lost[writer];
@@ -290,8 +286,17 @@ int main(int argc, char** argv) {
     totals.given_back += theirs.given_back;
     totals.seals += theirs.seals;
     close(result[0]);
-    if (wait(&status) < 0 || status != 0) return 1;
+    if (wait(&status) < 0 || status != 0) exit(1);
   }
+  return totals;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (!samepage_seal || argc < 3 || argc > 4) return 2;
+  // For its worker the first process publishes, not one that was forked itself.
+  const Totals totals = argc == 4 ? live(atof(argv[2]), true) : live_often(atoi(argv[1]), atof(argv[2]));
   for (std::size_t writer = 0; writer < kWriters; ++writer)
     printf("%s %lu %lu\n", kNames[writer], totals.writes[writer], totals.lost[writer]);
   printf("%lu %lu\n", totals.given_back, totals.seals);
